@@ -1,0 +1,1 @@
+"""Callsheet: keep your `/v1/videos` code, change the provider."""

@@ -1,0 +1,100 @@
+"""One configured account at one provider: its settings, its secret, and an id that stays the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from attrs import field, frozen
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from callsheet.errors import ConfigurationError
+
+__all__ = ["Account", "ProviderSettings"]
+
+
+class ProviderSettings(BaseModel):
+    """What an account at a provider is configured with. A provider subclasses this to add fields or defaults.
+
+    `env` names the environment variable from which a field comes when it is not given; `required` the fields without
+    which no call can be made (checked when a call is made, so that everything loads without a key).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    env: ClassVar[Mapping[str, str]] = {}
+    required: ClassVar[tuple[str, ...]] = ()
+
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    organization: str | None = None
+    project: str | None = None
+    headers: dict[str, str] = {}
+    """Sent with every request to this account."""
+    timeout: float = 600.0
+    """Seconds for a whole call, retries included, until its answer (for a stream: until it begins)."""
+
+    def missing(self) -> list[str]:
+        """The environment variables (or field names) of required settings that have no value."""
+        return [self.env.get(name, name) for name in self.required if not getattr(self, name)]
+
+    def secrets(self) -> list[str]:
+        """The values that must never leave for another origin, nor appear in any text."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()]
+
+
+def _tag(text: str, length: int) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:length]
+
+
+@frozen
+class Account:
+    """A provider's name, its settings, and a stable id.
+
+    The id is the given one, else a hash of what makes the account this one: provider, base URL, organisation, project
+    and the *name* of the variable that holds the secret - never the secret, never a position in a list.
+    """
+
+    provider: str
+    settings: ProviderSettings
+    id: str
+    tag: bytes = field(init=False, repr=False)
+    """8 bytes that stand for the account in managed ids; the first 3 for the provider."""
+
+    @tag.default
+    def _default_tag(self) -> bytes:
+        return self.provider_tag(self.provider) + _tag(self.id, 5)
+
+    @staticmethod
+    def provider_tag(provider: str) -> bytes:
+        return _tag(provider, 3)
+
+    @classmethod
+    def of(
+        cls,
+        provider: str,
+        kind: type[ProviderSettings],
+        options: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Account:
+        """Build the settings from options and, where those are silent, from the environment.
+
+        Raises ConfigurationError naming the field that is wrong.
+        """
+        environ = os.environ if environ is None else environ
+        from_environment = {name: environ[variable] for name, variable in kind.env.items() if environ.get(variable)}
+        given = {name: value for name, value in (options or {}).items() if value is not None}
+        try:
+            settings = kind(**{**from_environment, **given})
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
+            known = ", ".join(kind.model_fields)
+            raise ConfigurationError(f"settings for provider '{provider}': {problems}. Known settings: {known}") from None
+        if id is None:
+            facts = [provider, settings.base_url, settings.organization, settings.project, kind.env.get("api_key")]
+            id = "acct_" + hashlib.sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:12]
+        return cls(provider, settings, id)

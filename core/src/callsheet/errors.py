@@ -1,0 +1,277 @@
+"""Everything this library raises.
+
+    CallsheetError
+    ├── ConfigurationError (ValueError)       settings, environment, or which provider is meant
+    │   └── MissingCredentials                the account has no key; the message names the variable
+    ├── PluginError                           a plugin is absent or broken
+    │   ├── UnknownProvider (LookupError)     nothing installed has this name
+    │   ├── ProviderConflict                  two distributions have this name
+    │   └── ProviderLoadError (ImportError)   installed, but does not import or does not fit the contract
+    ├── UnsupportedOperation (NotImplementedError)   this provider does not do this; status 501
+    ├── VideoFailedError                      `wait` saw the job end as failed; carries the video
+    ├── WaitTimeoutError (TimeoutError)       `wait` ran out of time; the job goes on
+    └── APIError                              a provider answered with an error, or not at all
+        ├── APIConnectionError (ConnectionError)
+        │   └── APITimeoutError (TimeoutError)
+        ├── APIResponseValidationError        the answer could not be understood
+        └── APIStatusError
+            ├── BadRequestError 400           ├── ConflictError 409
+            ├── AuthenticationError 401       ├── UnprocessableEntityError 422
+            ├── PermissionDeniedError 403     ├── RateLimitError 429
+            └── NotFoundError 404             └── InternalServerError 500 and above
+
+Names below `APIError` are those of the OpenAI SDK, so that code which catches them reads the same.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from callsheet.models.video import Video
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CallsheetError",
+    "ConfigurationError",
+    "ConflictError",
+    "InternalServerError",
+    "MissingCredentials",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "PluginError",
+    "ProviderConflict",
+    "ProviderLoadError",
+    "RateLimitError",
+    "UnknownProvider",
+    "UnprocessableEntityError",
+    "UnsupportedOperation",
+    "VideoFailedError",
+    "WaitTimeoutError",
+    "status_error",
+]
+
+
+class CallsheetError(Exception):
+    """Base of everything this library raises.
+
+    Attributes: `message`; `status_code` (the HTTP status that a gateway answers with, or None); `code` and `param`
+    (OpenAI's: what went wrong, and in which field); `request_id` (the provider's); `provider` (its name);
+    `retry_after` (seconds, or None).
+    """
+
+    status_code: int | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+        provider: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if status_code is not None:
+            self.status_code = status_code
+        self.code = code
+        self.param = param
+        self.request_id = request_id
+        self.provider = provider
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own pickling would call the subclass with `args` alone and lose the keywords.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed hides it
+
+
+class ConfigurationError(CallsheetError, ValueError):
+    """Settings, environment variables or arguments do not say which provider to use, or say it wrongly."""
+
+    status_code = 400
+
+
+class MissingCredentials(ConfigurationError):
+    """The account has no key. The message names the variable to set."""
+
+    status_code = 401
+
+
+class PluginError(CallsheetError):
+    """A plugin is absent or broken. Other plugins are not affected."""
+
+    status_code = 500
+
+
+class UnknownProvider(PluginError, LookupError):
+    """No installed distribution offers a provider of this name."""
+
+    status_code = 400
+
+
+class ProviderConflict(PluginError):
+    """Two installed distributions offer a provider of this name."""
+
+
+class ProviderLoadError(PluginError, ImportError):
+    """The plugin is installed but does not import, or does not fit the contract."""
+
+
+class UnsupportedOperation(CallsheetError, NotImplementedError):
+    """The provider does not implement this operation. Raised before any request leaves.
+
+    `operation` is the hook's name; `available_from` the loaded providers that do implement it.
+    """
+
+    status_code = 501
+
+    def __init__(self, provider: str, operation: str, available_from: Iterable[str] = (), reason: str = "") -> None:
+        self.operation = operation
+        self.available_from = tuple(sorted(available_from))
+        why = f" ({reason})" if reason else ""
+        others = f" Loaded providers that do: {', '.join(self.available_from)}." if self.available_from else ""
+        message = f"provider '{provider}' does not implement {operation}{why}.{others}"
+        message += f" `callsheet providers --operation {operation}` lists all that do."
+        super().__init__(message, code="unsupported_operation", provider=provider)
+
+
+class VideoFailedError(CallsheetError):
+    """A video job ended as `failed`, or in a state that will never complete. `video` holds the job."""
+
+    def __init__(self, video: Video, provider: str | None = None) -> None:
+        self.video = video
+        reason = f"{video.error.code}: {video.error.message}" if video.error else f"status '{video.status}'"
+        code = video.error.code if video.error else None
+        super().__init__(f"video {video.id} failed: {reason}", code=code, provider=provider)
+
+
+class WaitTimeoutError(CallsheetError, TimeoutError):
+    """`wait` ran out of time. The job goes on: call `wait` again with the same id. `video` is the last state seen."""
+
+    def __init__(self, video: Video, seconds: float) -> None:
+        self.video = video
+        super().__init__(
+            f"video {video.id} is still {video.status} ({video.progress or 0} %) after {seconds:g} s."
+            " The job goes on: wait for the same id again, with a longer timeout."
+        )
+
+
+class APIError(CallsheetError):
+    """A provider answered with an error, or not at all.
+
+    `body` is the decoded error body, if there was one; `should_retry` the upstream's own word on retrying, or, after a
+    request that may have started paid work, ours: False.
+    """
+
+    def __init__(
+        self, message: str, *, body: object | None = None, should_retry: bool | None = None, **keywords: Any
+    ) -> None:
+        super().__init__(message, **keywords)
+        self.body = body
+        self.should_retry = should_retry
+
+
+class APIConnectionError(APIError, ConnectionError):
+    """The provider could not be reached, or the connection broke.
+
+    `sent` is False when the request provably did not arrive, so that asking again can't do anything twice.
+    """
+
+    status_code = 502
+
+    def __init__(self, message: str, *, sent: bool = True, **keywords: Any) -> None:
+        super().__init__(message, **keywords)
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """The provider did not answer before the deadline."""
+
+    status_code = 504
+
+
+class APIResponseValidationError(APIError):
+    """The provider answered, but not in a form that can be understood."""
+
+    status_code = 502
+
+
+class APIStatusError(APIError):
+    """The provider answered with an error status."""
+
+
+class BadRequestError(APIStatusError):
+    """400: something in the request is wrong. `param` names the field where it is known."""
+
+    status_code = 400
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing or wrong."""
+
+    status_code = 401
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key is not allowed to do this."""
+
+    status_code = 403
+
+
+class NotFoundError(APIStatusError):
+    """404: no such resource, model or deployment; or an id that was not issued here."""
+
+    status_code = 404
+
+
+class ConflictError(APIStatusError):
+    """409: the resource is in a state that does not allow this."""
+
+    status_code = 409
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: well-formed, but it makes no sense."""
+
+    status_code = 422
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests, or no quota left. `retry_after` says when to come back, where it is known."""
+
+    status_code = 429
+
+
+class InternalServerError(APIStatusError):
+    """500 and above: the provider failed."""
+
+    status_code = 500
+
+
+_BY_STATUS: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def status_error(status: int, message: str, **keywords: Any) -> APIStatusError:
+    """The exception for an HTTP error status. The status decides, never the words of the message."""
+    kind = _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)
+    return kind(message, status_code=status, **keywords)

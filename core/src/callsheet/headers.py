@@ -1,0 +1,54 @@
+"""What the answer's headers tell: hints on retrying and polling, request ids, rate limits. Names are lower case."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+__all__ = ["limits", "poll_after", "request_id", "retry_after", "should_retry"]
+
+Headers = Mapping[str, str]
+
+
+def retry_after(headers: Headers, now: float | None = None) -> float | None:
+    """Seconds to wait before another try: `retry-after-ms`, or `retry-after` as seconds or as an HTTP date."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after")
+    if text is None or (seconds := _number(text)) is not None:
+        return seconds if text is not None else None
+    try:
+        moment = parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, moment - (time.time() if now is None else now))
+
+
+def poll_after(headers: Headers) -> float | None:
+    """Seconds that the provider asks to wait before the next look at a job (OpenAI's `openai-poll-after-ms`)."""
+    milliseconds = _number(headers.get("openai-poll-after-ms"))
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def should_retry(headers: Headers) -> bool | None:
+    """The upstream's own word on retrying, `x-should-retry`, or None."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower())
+
+
+def request_id(headers: Headers) -> str | None:
+    """The provider's id of this exchange (OpenAI's `x-request-id`, Azure's `apim-request-id`)."""
+    return headers.get("x-request-id") or headers.get("apim-request-id")
+
+
+def limits(headers: Headers) -> dict[str, str]:
+    """The rate-limit headers, as they were spelled."""
+    return {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return number if number is not None and 0 <= number < 1e9 else None  # NaN fails both comparisons

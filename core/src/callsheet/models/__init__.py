@@ -1,0 +1,78 @@
+"""What travels: the request and the result of every operation."""
+
+from callsheet.models.base import Meta, Model, OperationRequest, Result
+from callsheet.models.character import Character, CreateCharacter, GetCharacter
+from callsheet.models.chat import ChatCompletion, CreateChatCompletion
+from callsheet.models.document import Document
+from callsheet.models.realtime import ExpiresAfter, HangUp, MintRealtimeSecret, RealtimeCall, RealtimeSecret, RelaySDP
+from callsheet.models.responses import (
+    CancelResponse,
+    CreateResponse,
+    DeletedResponse,
+    DeleteResponse,
+    GetResponse,
+    InputItemList,
+    ListInputItems,
+    Response,
+)
+from callsheet.models.video import (
+    CharacterRef,
+    DeletedVideo,
+    DeleteVideo,
+    DownloadVideo,
+    Edit,
+    Extend,
+    GenerateVideo,
+    GetVideo,
+    ImageRef,
+    ListVideos,
+    Remix,
+    Variant,
+    Video,
+    VideoError,
+    VideoList,
+    VideoRef,
+)
+
+__all__ = [
+    "CancelResponse",
+    "Character",
+    "CharacterRef",
+    "ChatCompletion",
+    "CreateCharacter",
+    "CreateChatCompletion",
+    "CreateResponse",
+    "DeleteResponse",
+    "DeleteVideo",
+    "DeletedResponse",
+    "DeletedVideo",
+    "Document",
+    "DownloadVideo",
+    "Edit",
+    "ExpiresAfter",
+    "Extend",
+    "GenerateVideo",
+    "GetCharacter",
+    "GetResponse",
+    "GetVideo",
+    "HangUp",
+    "ImageRef",
+    "InputItemList",
+    "ListInputItems",
+    "ListVideos",
+    "Meta",
+    "MintRealtimeSecret",
+    "Model",
+    "RealtimeCall",
+    "RealtimeSecret",
+    "RelaySDP",
+    "Remix",
+    "OperationRequest",
+    "Response",
+    "Result",
+    "Variant",
+    "Video",
+    "VideoError",
+    "VideoList",
+    "VideoRef",
+]

@@ -1,0 +1,112 @@
+"""What all models share: unknown fields survive, ids are declared, results carry meta."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from attrs import Factory, define
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, WithJsonSchema
+
+from callsheet.body import Upload
+
+__all__ = ["File", "IdKind", "Meta", "Model", "OperationRequest", "Prompt", "Result", "Seconds", "Size"]
+
+IdKind: TypeAlias = Literal["character", "video", "resp", "rtc"]
+
+
+class Model(BaseModel):
+    """A document on the wire. Fields that are not declared here are kept and sent on as they came."""
+
+    model_config = ConfigDict(
+        extra="allow", arbitrary_types_allowed=True, defer_build=True, protected_namespaces=(), hide_input_in_errors=True
+    )
+    managed: ClassVar[Mapping[str, IdKind]] = {}
+    """The fields that hold an id, and of what kind: the router turns managed ids into the provider's, and back."""
+
+    def wire(self) -> dict[str, Any]:
+        """The document as it goes over the wire: what was set, and only that. Absent is not null."""
+        return self.model_dump(exclude_unset=True)
+
+    def parts(self) -> Iterator[Model]:
+        """This document and the documents inside it."""
+        yield self
+        for value in self.__dict__.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Model):
+                    yield from item.parts()
+
+
+class OperationRequest(Model):
+    """What an operation is asked to do. `model` is the upstream's name by the time that a provider sees it."""
+
+    model: str | None = None
+
+    def uploads(self) -> list[Upload]:
+        """The files in this request."""
+        return [value for part in self.parts() for value in part.__dict__.values() if isinstance(value, Upload)]
+
+
+@define
+class Meta:
+    """What is known about how a result came about. It is not part of the document.
+
+    `poll_after` is in seconds: how long the provider asks to wait before the next look at a job.
+    `limits` holds the rate-limit headers as the provider spelled them.
+    """
+
+    provider: str | None = None
+    account: str | None = None
+    request_id: str | None = None
+    poll_after: float | None = None
+    attempts: int = 1
+    limits: dict[str, str] = Factory(dict)
+
+
+class Result(Model):
+    """What an operation returns. `meta` tells how it came about."""
+
+    _meta: Meta = PrivateAttr(default_factory=Meta)
+
+    @property
+    def meta(self) -> Meta:
+        return self._meta
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not re.fullmatch(r"0*[1-9][0-9]{0,5}", value):
+        raise ValueError(f"whole seconds are wanted, 1 or more, as 8 or '8'; not {value!r:.40}")
+    return value.lstrip("0")
+
+
+def _size(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}", value):
+        raise ValueError(f"a size is wanted as WIDTHxHEIGHT in pixels, such as '1280x720'; not {value!r:.40}")
+    return value
+
+
+def _prompt(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(f"a text is wanted, not {type(value).__name__}")  # noqa: TRY004  pydantic collects ValueErrors only
+    if not value.strip():
+        raise ValueError("the prompt is empty; say what the video should show")
+    if len(value) > 32_000:
+        raise ValueError(f"the prompt has {len(value):,} characters; at most 32,000 are allowed")
+    return value
+
+
+def _file(value: object) -> object:
+    return Upload.of(value)  # type: ignore[arg-type]  # anything may come in; Upload.of refuses with a TypeError
+
+
+Seconds = Annotated[str, BeforeValidator(_seconds)]
+"""A string of digits, as OpenAI's wire wants it; ints are accepted."""
+Size = Annotated[str, BeforeValidator(_size)]
+"""WIDTHxHEIGHT in pixels."""
+Prompt = Annotated[str, BeforeValidator(_prompt)]
+"""1 to 32,000 characters."""
+File = Annotated[Upload, BeforeValidator(_file), WithJsonSchema({"type": "string", "format": "binary"})]
+"""A file to upload: see `callsheet.Upload.of` for what is accepted."""

@@ -1,0 +1,67 @@
+"""Realtime over WebRTC: a short-lived key for the browser, the SDP exchange, hanging up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from callsheet.models.base import IdKind, Model, OperationRequest, Result
+
+__all__ = ["ExpiresAfter", "HangUp", "MintRealtimeSecret", "RealtimeCall", "RealtimeSecret", "RelaySDP"]
+
+
+class ExpiresAfter(Model):
+    """When an ephemeral key ends: so many seconds after its creation."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Field(ge=10, le=7200)] = 600
+
+
+def _expires_after(value: object) -> object:
+    return ExpiresAfter(seconds=value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class MintRealtimeSecret(OperationRequest):
+    """Make an ephemeral key with which a browser may open a session."""
+
+    expires_after: Annotated[ExpiresAfter | None, BeforeValidator(_expires_after)] = None
+    """`{"anchor": "created_at", "seconds": 10 to 7200}`, or just the seconds."""
+    session: dict[str, Any] | None = None
+    """A realtime or transcription session as the provider documents it; it is passed on untouched."""
+
+
+class RealtimeSecret(Result):
+    """An ephemeral key. `value` is the secret itself; it is kept out of the repr."""
+
+    value: str = Field(repr=False)
+    expires_at: int
+    """Unix time in seconds."""
+    session: dict[str, Any] | None = None
+
+
+class RelaySDP(OperationRequest):
+    """Hand an SDP offer to the provider and bring back its answer.
+
+    With `ephemeral_key` the call is made in its name; without, with the account's own key, and `session` says what
+    the session shall be. The bytes of `sdp` are not touched: its lines end in CRLF.
+    """
+
+    sdp: Annotated[bytes, BeforeValidator(lambda v: v.encode() if isinstance(v, str) else v)] = Field(repr=False)
+    session: dict[str, Any] | None = None
+    ephemeral_key: SecretStr | None = None
+
+
+class RealtimeCall(Result):
+    """A call that was answered: its id, and the SDP answer for `setRemoteDescription`."""
+
+    managed: ClassVar[dict[str, IdKind]] = {"id": "rtc"}
+    id: str | None = None
+    sdp: bytes = Field(repr=False)
+
+
+class HangUp(OperationRequest):
+    """End a call."""
+
+    managed: ClassVar[dict[str, IdKind]] = {"call_id": "rtc"}
+    call_id: str

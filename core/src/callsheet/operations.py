@@ -1,0 +1,86 @@
+"""The operation table: for each hook its models, its HTTP route, whether it may cost money, when it may be sent again."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from attrs import frozen
+
+from callsheet import models as m
+from callsheet.stream import Download
+
+__all__ = ["OPERATIONS", "Operation", "Resend"]
+
+Resend = Literal["never", "once", "unstored", "always"]
+
+
+@frozen
+class Operation:
+    """One operation.
+
+    `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
+    be sent again; `after_rejection` says so of one that was answered 429 or 503, `after_ambiguity` of one of which
+    nobody knows whether it was accepted ("unstored": only if it leaves nothing behind upstream).
+    """
+
+    name: str
+    request: type[m.OperationRequest]
+    result: type[Any] | None
+    method: str
+    route: str
+    billable: bool = False
+    after_rejection: bool = True
+    after_ambiguity: Resend = "always"
+
+    def may_resend_blindly(self, request: m.OperationRequest, attempt: int) -> bool:
+        """Whether attempt number `attempt` + 1 is allowed though attempt `attempt` may have been accepted."""
+        match self.after_ambiguity:
+            case "always":
+                return True
+            case "once":
+                return attempt == 1
+            case "unstored":
+                return getattr(request, "store", None) is False and not getattr(request, "background", None)
+            case "never":
+                return False
+
+
+def _creates(name: str, request: type[m.OperationRequest], result: type[Any], route: str) -> Operation:
+    """An operation that begins paid work: sent again only if it was not sent, or the provider says how it refuses."""
+    return Operation(
+        name, request, result, "POST", route, billable=True, after_rejection=False, after_ambiguity="never"
+    )
+
+
+_ALL = (
+    _creates("create_character", m.CreateCharacter, m.Character, "/videos/characters"),
+    Operation("get_character", m.GetCharacter, m.Character, "GET", "/videos/characters/{character_id}"),
+    _creates("generate_video", m.GenerateVideo, m.Video, "/videos"),
+    Operation("get_video", m.GetVideo, m.Video, "GET", "/videos/{video_id}"),
+    Operation("list_videos", m.ListVideos, m.VideoList, "GET", "/videos"),
+    Operation("delete_video", m.DeleteVideo, m.DeletedVideo, "DELETE", "/videos/{video_id}"),
+    Operation("download_video", m.DownloadVideo, Download, "GET", "/videos/{video_id}/content"),
+    _creates("edit", m.Edit, m.Video, "/videos/edits"),
+    _creates("extend", m.Extend, m.Video, "/videos/extensions"),
+    _creates("remix", m.Remix, m.Video, "/videos/{video_id}/remix"),
+    Operation(
+        "mint_realtime_secret", m.MintRealtimeSecret, m.RealtimeSecret, "POST", "/realtime/client_secrets",
+        after_ambiguity="once",
+    ),
+    Operation(
+        "relay_sdp", m.RelaySDP, m.RealtimeCall, "POST", "/realtime/calls",
+        billable=True, after_rejection=False, after_ambiguity="never",
+    ),
+    Operation("hang_up", m.HangUp, None, "POST", "/realtime/calls/{call_id}/hangup"),
+    Operation(
+        "responses", m.CreateResponse, m.Response, "POST", "/responses", billable=True, after_ambiguity="unstored"
+    ),
+    Operation("get_response", m.GetResponse, m.Response, "GET", "/responses/{response_id}"),
+    Operation("delete_response", m.DeleteResponse, m.DeletedResponse, "DELETE", "/responses/{response_id}"),
+    Operation("cancel_response", m.CancelResponse, m.Response, "POST", "/responses/{response_id}/cancel"),
+    Operation("list_input_items", m.ListInputItems, m.InputItemList, "GET", "/responses/{response_id}/input_items"),
+    Operation("chat_completions", m.CreateChatCompletion, m.ChatCompletion, "POST", "/chat/completions", billable=True),
+)
+
+OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _ALL}
+"""Every operation by its hook's name, in the contract's order."""

@@ -1,0 +1,152 @@
+"""What arrives piece by piece: events (`Stream`) and bytes (`Download`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from attrs import Factory, define, field, frozen
+
+from callsheet.models.base import Meta
+
+__all__ = ["Download", "Event", "Source", "Stream"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Source(Protocol[T_co]):
+    """Where a stream's pieces come from: an async iterator that can be closed. An async generator is one."""
+
+    async def __anext__(self) -> T_co: ...
+    async def aclose(self) -> None: ...
+
+
+@frozen(eq=False)
+class Event:
+    """One event: its type, and its data as the text that came. `data` decodes it, each time it is asked."""
+
+    type: str
+    raw: str
+
+    @property
+    def data(self) -> Any:
+        """The decoded JSON; ValueError if it is none."""
+        return json.loads(self.raw)
+
+    @classmethod
+    def of(cls, type: str, document: object) -> Event:
+        return cls(type, json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+class _Closing:
+    """`async with` and closing once, for both kinds of stream."""
+
+    _source: Source[Any]
+    _closed: bool = False
+
+    async def aclose(self) -> None:
+        """Close the stream, and with it the connection that it comes over. Closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            await self._source.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+
+@define(eq=False, slots=False)
+class Stream(_Closing):
+    """Events as they come. Iterate it; leave early by `aclose` or `async with`: the upstream is closed at once.
+
+    A class, not an async generator: an abandoned generator is finalised whenever, and by another task's loop.
+    """
+
+    _source: Source[Event] = field(repr=False)
+    meta: Meta = Factory(Meta)
+    _on_event: list[Callable[[Event], None]] = field(factory=list, init=False, repr=False)
+    _on_end: list[Callable[[BaseException | None], None]] = field(factory=list, init=False, repr=False)
+    _changes: list[Callable[[Event], Event]] = field(factory=list, init=False, repr=False)
+
+    def tap(
+        self,
+        on_event: Callable[[Event], None] | None = None,
+        on_end: Callable[[BaseException | None], None] | None = None,
+    ) -> Stream:
+        """Look at each event, and at the end (with the error that ended it, or None), without changing anything."""
+        if on_event:
+            self._on_event.append(on_event)
+        if on_end:
+            self._on_end.append(on_end)
+        return self
+
+    def change(self, function: Callable[[Event], Event]) -> Stream:
+        """Let a function replace each event before anybody sees it."""
+        self._changes.append(function)
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            event = await self._source.__anext__()
+            for change in self._changes:
+                event = change(event)
+            for look in self._on_event:
+                look(event)
+            return event
+        except StopAsyncIteration:
+            await self._end(None)
+            raise
+        except BaseException as error:
+            await self._end(error)
+            raise
+
+    async def aclose(self) -> None:
+        """Close the stream and the connection behind it."""
+        await self._end(None)
+
+    async def _end(self, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        try:
+            await super().aclose()
+        finally:
+            for look in self._on_end:
+                look(error)
+
+
+@define(eq=False, slots=False)
+class Download(_Closing):
+    """Bytes as they come, with what the headers said of them.
+
+    `size` is the number of bytes in this answer, `start` the offset of its first, `total` the whole's size - each None
+    where it is not known. `partial` says whether a range was asked for and given.
+    """
+
+    _source: Source[bytes] = field(repr=False)
+    content_type: str = "application/octet-stream"
+    size: int | None = None
+    start: int = 0
+    total: int | None = None
+    etag: str | None = None
+    partial: bool = False
+    meta: Meta = Factory(Meta)
+
+    async def __anext__(self) -> bytes:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            return await self._source.__anext__()
+        except BaseException:  # the end included
+            await self.aclose()
+            raise
