@@ -49,7 +49,11 @@ def members() -> list[Path]:
 def stamp() -> str:
     """What the environment was installed from: it is renewed when this changes."""
     digest = hashlib.sha256(sys.version.encode())
-    for file in [ROOT / "pyproject.toml", ROOT / "constraints.txt", *(folder / "pyproject.toml" for folder in members())]:
+    for file in [
+        ROOT / "pyproject.toml",
+        ROOT / "constraints.txt",
+        *(folder / "pyproject.toml" for folder in members()),
+    ]:
         digest.update(file.read_bytes() if file.exists() else b"-")
     return digest.hexdigest()
 
@@ -81,7 +85,11 @@ def uv_environment(pip: list[str | Path]) -> dict[str, str]:
     env = dict(os.environ)
     if index := configured.get("index-url"):
         env.setdefault("UV_DEFAULT_INDEX", index)
-    for pip_name, uv_name in [("extra-index-url", "UV_INDEX"), ("find-links", "UV_FIND_LINKS"), ("trusted-host", "UV_INSECURE_HOST")]:
+    for pip_name, uv_name in [
+        ("extra-index-url", "UV_INDEX"),
+        ("find-links", "UV_FIND_LINKS"),
+        ("trusted-host", "UV_INSECURE_HOST"),
+    ]:
         # pip's list files write a line break between values as the two characters \n
         if values := shlex.split(configured.get(pip_name, "").replace("\\n", " ")):
             local_and_gone = [value for value in values if value.startswith("file:") and not Path(value[7:]).exists()]
@@ -150,7 +158,7 @@ def bench(words: list[str]) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  an older Python must be told, not fail on syntax
         sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: python3.11 dev.py ...")
     if not words or words[0] in {"-h", "--help", "help"}:
         print(__doc__)

@@ -1,1 +1,107 @@
-"""Callsheet: keep your `/v1/videos` code, change the provider."""
+"""Callsheet: keep your `/v1/videos` code, change the provider.
+
+    import callsheet
+
+    video = callsheet.generate_video(prompt="A fox in the snow", wait=True)   # the embedded provider: no key, no network
+    callsheet.download_video(video, to="fox.mp4")
+
+`Client` and `AsyncClient` do the same with settings of your own; `callsheet.aio` has the functions for async code.
+A provider is a class derived from `Provider`: see `callsheet.spec`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from callsheet.account import ProviderSettings
+from callsheet.body import Body, Upload
+from callsheet.errors import *  # noqa: F403  the tree of errors is public as it stands
+from callsheet.errors import __all__ as _errors
+from callsheet.io import IO, ByteStream, Reply, Request
+from callsheet.models import *  # noqa: F403  so are the models
+from callsheet.models import __all__ as _models
+from callsheet.operations import OPERATIONS
+from callsheet.registry import Call, ProviderInfo, Registry, Wrap
+from callsheet.spec import Provider, hookimpl
+from callsheet.stream import Download, Event, Stream
+
+if TYPE_CHECKING:
+    from callsheet import aio
+    from callsheet.async_client import AsyncClient
+    from callsheet.client import Client, SyncDownload, SyncStream
+    from callsheet.default import (
+        cancel_response,
+        chat_completions,
+        create_character,
+        delete_response,
+        delete_video,
+        download_video,
+        edit,
+        extend,
+        generate_video,
+        get_character,
+        get_response,
+        get_video,
+        hang_up,
+        list_input_items,
+        list_videos,
+        mint_realtime_secret,
+        providers,
+        relay_sdp,
+        remix,
+        responses,
+        wait,
+    )
+    from callsheet.transport import AsyncTransport, BlockingTransport
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "aio": "callsheet.aio",
+    "AsyncClient": "callsheet.async_client",
+    "AsyncTransport": "callsheet.transport",
+    "BlockingTransport": "callsheet.transport",
+    "Client": "callsheet.client",
+    "SyncDownload": "callsheet.client",
+    "SyncStream": "callsheet.client",
+}
+"""Imported when first used, so that `import callsheet` stays quick and loads no HTTP client."""
+
+_FUNCTIONS = (*OPERATIONS, "wait", "providers")
+
+__all__ = [
+    *_errors,
+    *_models,
+    *_LATER,
+    *_FUNCTIONS,
+    "IO",
+    "Body",
+    "ByteStream",
+    "Call",
+    "Download",
+    "Event",
+    "Provider",
+    "ProviderInfo",
+    "ProviderSettings",
+    "Registry",
+    "Reply",
+    "Request",
+    "Stream",
+    "Upload",
+    "Wrap",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module("callsheet.default"), name)
+    if name in _LATER:
+        module = importlib.import_module(_LATER[name])
+        return module if _LATER[name].rpartition(".")[2] == name else getattr(module, name)
+    raise AttributeError(f"module 'callsheet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -42,7 +42,9 @@ class ProviderSettings(BaseModel):
     def secrets(self) -> list[str]:
         """The values that must never leave for another origin, nor appear in any text."""
         values = [getattr(self, name) for name in type(self).model_fields]
-        return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()]
+        return [
+            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()
+        ]
 
 
 def _tag(text: str, length: int) -> bytes:
@@ -93,7 +95,9 @@ class Account:
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
             known = ", ".join(kind.model_fields)
-            raise ConfigurationError(f"settings for provider '{provider}': {problems}. Known settings: {known}") from None
+            raise ConfigurationError(
+                f"settings for provider '{provider}': {problems}. Known settings: {known}"
+            ) from None
         if id is None:
             facts = [provider, settings.base_url, settings.organization, settings.project, kind.env.get("api_key")]
             id = "acct_" + hashlib.sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:12]

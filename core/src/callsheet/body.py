@@ -16,9 +16,6 @@ from attrs import define, field
 __all__ = ["CHUNK", "Body", "Source", "Upload", "quoted"]
 
 CHUNK = 256 * 1024
-Source: TypeAlias = (
-    "bytes | str | os.PathLike[str] | BinaryIO | Iterable[bytes] | AsyncIterable[bytes] | tuple[str, Any] | Upload"
-)
 Run: TypeAlias = Callable[..., Awaitable[Any]]
 
 
@@ -73,7 +70,7 @@ class Upload:
         if hasattr(file, "encoding"):
             raise TypeError('the file is open in text mode; open it in binary mode: open(path, "rb")')
         name = getattr(file, "name", None)
-        filename = os.path.basename(name) if isinstance(name, str) else default_name
+        filename = Path(name).name if isinstance(name, str) else default_name
         start, size, replayable = 0, None, False
         with suppress(OSError, AttributeError):
             if file.seekable():
@@ -121,10 +118,16 @@ class Upload:
         return f"<Upload {self.filename!r} {self.content_type}{'' if self.size is None else f' {self.size} bytes'}>"
 
 
+Source: TypeAlias = (
+    bytes | str | os.PathLike[str] | BinaryIO | Iterable[bytes] | AsyncIterable[bytes] | tuple[str, Any] | Upload
+)
+"""What is taken for a file: see `Upload.of`."""
+
+
 def _media_type(filename: str) -> str:
     # webp and mp4 are missing from the tables of some systems
     known = {".webp": "image/webp", ".mp4": "video/mp4"}
-    suffix = os.path.splitext(filename)[1].lower()
+    suffix = Path(filename).suffix.lower()
     return known.get(suffix) or mimetypes.guess_type(filename)[0] or "application/octet-stream"
 
 
@@ -206,5 +209,7 @@ def quoted(name: str) -> str:
 def flattened(fields: Mapping[str, object]) -> list[tuple[str, str]]:
     """Plain form fields: text as it is, everything else as JSON, absent ones left out."""
     return [
-        (name, value if isinstance(value, str) else json.dumps(value)) for name, value in fields.items() if value is not None
+        (name, value if isinstance(value, str) else json.dumps(value))
+        for name, value in fields.items()
+        if value is not None
     ]

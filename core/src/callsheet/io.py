@@ -206,7 +206,9 @@ class IO:
         left = self.deadline - time.monotonic()
         if seconds > left:
             await self.transport.sleep(max(0.0, left))
-            raise APITimeoutError(f"{self.operation.name} ran out of time while waiting", provider=self.account.provider)
+            raise APITimeoutError(
+                f"{self.operation.name} ran out of time while waiting", provider=self.account.provider
+            )
         await self.transport.sleep(seconds)
 
     def now(self) -> float:
@@ -234,7 +236,9 @@ class IO:
         if request.body is not None:
             headers["content-type"] = request.headers.get("content-type", request.body.content_type)
             size = request.body.size
-            headers["content-length" if size is not None else "transfer-encoding"] = "chunked" if size is None else str(size)
+            headers["content-length" if size is not None else "transfer-encoding"] = (
+                "chunked" if size is None else str(size)
+            )
         elif request.method not in {"GET", "HEAD"}:
             headers["content-length"] = "0"
         billable = request.billable

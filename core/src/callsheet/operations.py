@@ -20,7 +20,8 @@ class Operation:
 
     `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
     be sent again; `after_rejection` says so of one that was answered 429 or 503, `after_ambiguity` of one of which
-    nobody knows whether it was accepted ("unstored": only if it leaves nothing behind upstream).
+    nobody knows whether it was accepted ("unstored": only if it leaves nothing behind upstream). `takes_model`: the
+    request chooses a model, so that a client's default model is filled in.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Operation:
     billable: bool = False
     after_rejection: bool = True
     after_ambiguity: Resend = "always"
+    takes_model: bool = False
 
     def may_resend_blindly(self, request: m.OperationRequest, attempt: int) -> bool:
         """Whether attempt number `attempt` + 1 is allowed though attempt `attempt` may have been accepted."""
@@ -45,17 +47,17 @@ class Operation:
                 return False
 
 
-def _creates(name: str, request: type[m.OperationRequest], result: type[Any], route: str) -> Operation:
+def _creates(
+    name: str, request: type[m.OperationRequest], result: type[Any], route: str, takes_model: bool = False
+) -> Operation:
     """An operation that begins paid work: sent again only if it was not sent, or the provider says how it refuses."""
-    return Operation(
-        name, request, result, "POST", route, billable=True, after_rejection=False, after_ambiguity="never"
-    )
+    return Operation(name, request, result, "POST", route, True, False, "never", takes_model)
 
 
 _ALL = (
     _creates("create_character", m.CreateCharacter, m.Character, "/videos/characters"),
     Operation("get_character", m.GetCharacter, m.Character, "GET", "/videos/characters/{character_id}"),
-    _creates("generate_video", m.GenerateVideo, m.Video, "/videos"),
+    _creates("generate_video", m.GenerateVideo, m.Video, "/videos", takes_model=True),
     Operation("get_video", m.GetVideo, m.Video, "GET", "/videos/{video_id}"),
     Operation("list_videos", m.ListVideos, m.VideoList, "GET", "/videos"),
     Operation("delete_video", m.DeleteVideo, m.DeletedVideo, "DELETE", "/videos/{video_id}"),
@@ -64,22 +66,39 @@ _ALL = (
     _creates("extend", m.Extend, m.Video, "/videos/extensions"),
     _creates("remix", m.Remix, m.Video, "/videos/{video_id}/remix"),
     Operation(
-        "mint_realtime_secret", m.MintRealtimeSecret, m.RealtimeSecret, "POST", "/realtime/client_secrets",
+        "mint_realtime_secret",
+        m.MintRealtimeSecret,
+        m.RealtimeSecret,
+        "POST",
+        "/realtime/client_secrets",
         after_ambiguity="once",
+        takes_model=True,
     ),
-    Operation(
-        "relay_sdp", m.RelaySDP, m.RealtimeCall, "POST", "/realtime/calls",
-        billable=True, after_rejection=False, after_ambiguity="never",
-    ),
+    _creates("relay_sdp", m.RelaySDP, m.RealtimeCall, "/realtime/calls", takes_model=True),
     Operation("hang_up", m.HangUp, None, "POST", "/realtime/calls/{call_id}/hangup"),
     Operation(
-        "responses", m.CreateResponse, m.Response, "POST", "/responses", billable=True, after_ambiguity="unstored"
+        "responses",
+        m.CreateResponse,
+        m.Response,
+        "POST",
+        "/responses",
+        billable=True,
+        after_ambiguity="unstored",
+        takes_model=True,
     ),
     Operation("get_response", m.GetResponse, m.Response, "GET", "/responses/{response_id}"),
     Operation("delete_response", m.DeleteResponse, m.DeletedResponse, "DELETE", "/responses/{response_id}"),
     Operation("cancel_response", m.CancelResponse, m.Response, "POST", "/responses/{response_id}/cancel"),
     Operation("list_input_items", m.ListInputItems, m.InputItemList, "GET", "/responses/{response_id}/input_items"),
-    Operation("chat_completions", m.CreateChatCompletion, m.ChatCompletion, "POST", "/chat/completions", billable=True),
+    Operation(
+        "chat_completions",
+        m.CreateChatCompletion,
+        m.ChatCompletion,
+        "POST",
+        "/chat/completions",
+        billable=True,
+        takes_model=True,
+    ),
 )
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _ALL}

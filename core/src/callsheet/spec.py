@@ -190,7 +190,9 @@ def openai_error(reply: Reply) -> APIStatusError:
     except CallsheetError:
         document = None
     inner = document.get("error", document) if isinstance(document, dict) else document
-    fields: dict[str, Any] = inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else None}
+    fields: dict[str, Any] = (
+        inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else None}
+    )
     message = fields.get("message") or f"the provider answered {reply.status} without saying why"
     code = fields.get("code")
     return status_error(

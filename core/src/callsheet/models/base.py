@@ -20,7 +20,11 @@ class Model(BaseModel):
     """A document on the wire. Fields that are not declared here are kept and sent on as they came."""
 
     model_config = ConfigDict(
-        extra="allow", arbitrary_types_allowed=True, defer_build=True, protected_namespaces=(), hide_input_in_errors=True
+        extra="allow",
+        arbitrary_types_allowed=True,
+        defer_build=True,
+        protected_namespaces=(),
+        hide_input_in_errors=True,
     )
     managed: ClassVar[Mapping[str, IdKind]] = {}
     """The fields that hold an id, and of what kind: the router turns managed ids into the provider's, and back."""

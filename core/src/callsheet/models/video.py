@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from callsheet.body import Upload
-from callsheet.models.base import File, IdKind, Model, Prompt, OperationRequest, Result, Seconds, Size
+from callsheet.models.base import IdKind, Model, OperationRequest, Prompt, Result, Seconds, Size
 
 __all__ = [
     "CharacterRef",
@@ -63,7 +63,11 @@ class ImageRef(Model):
 def _character_refs(value: object) -> object:
     if isinstance(value, str):
         value = [value]
-    return [{"id": item} if isinstance(item, str) else item for item in value] if isinstance(value, list | tuple) else value
+    return (
+        [{"id": item} if isinstance(item, str) else item for item in value]
+        if isinstance(value, list | tuple)
+        else value
+    )
 
 
 def _image(value: object) -> object:
@@ -91,7 +95,9 @@ class GenerateVideo(OperationRequest):
     prompt: Prompt
     seconds: Seconds | None = None
     size: Size | None = None
-    input_reference: Annotated[Upload | ImageRef | None, BeforeValidator(lambda v: None if v is None else _image(v))] = None
+    input_reference: Annotated[
+        Upload | ImageRef | None, BeforeValidator(lambda v: None if v is None else _image(v))
+    ] = None
     """The first frame: a file, `{"image_url": ...}` or `{"file_id": ...}`."""
     characters: Annotated[list[CharacterRef] | None, BeforeValidator(_character_refs)] = None
     """`[{"id": ...}]`, or just the ids. The prompt must say each character's name."""

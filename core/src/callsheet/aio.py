@@ -1,0 +1,75 @@
+"""`await callsheet.aio.create_character(...)` and so on: methods of one async client for each running event loop.
+
+The client is made at the first call in a loop. `await callsheet.aio.close()` ends it; without that its connections end
+with the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from anyio.lowlevel import RunVar
+
+from callsheet.async_client import AsyncClient
+from callsheet.default import METHODS
+
+__all__ = ["client", "close"]
+
+_client: RunVar[AsyncClient] = RunVar("callsheet.aio.client")
+
+
+def client() -> AsyncClient:
+    """The running loop's client."""
+    try:
+        return _client.get()
+    except LookupError:
+        _client.set(made := AsyncClient())
+        return made
+
+
+async def close() -> None:
+    """Close the running loop's client, if there is one. The next call makes a new one."""
+    found = _client.get(None)
+    if found is not None:
+        _client.reset(_client.set(found))
+        _client.set(AsyncClient())
+        await found.close()
+
+
+if TYPE_CHECKING:
+    _typed = AsyncClient()
+    create_character = _typed.create_character
+    get_character = _typed.get_character
+    generate_video = _typed.generate_video
+    get_video = _typed.get_video
+    list_videos = _typed.list_videos
+    delete_video = _typed.delete_video
+    download_video = _typed.download_video
+    edit = _typed.edit
+    extend = _typed.extend
+    remix = _typed.remix
+    wait = _typed.wait
+    mint_realtime_secret = _typed.mint_realtime_secret
+    relay_sdp = _typed.relay_sdp
+    hang_up = _typed.hang_up
+    responses = _typed.responses
+    get_response = _typed.get_response
+    delete_response = _typed.delete_response
+    cancel_response = _typed.cancel_response
+    list_input_items = _typed.list_input_items
+    chat_completions = _typed.chat_completions
+    providers = _typed.providers
+else:
+
+    async def _call(name: str, *arguments: Any, **keywords: Any) -> Any:
+        result = getattr(client(), name)(*arguments, **keywords)
+        return await result if isinstance(result, Awaitable) else result
+
+    def __getattr__(name: str) -> Callable[..., Any]:
+        if name == "providers":
+            return client().providers
+        if name in METHODS:
+            return partial(_call, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,77 @@
+"""One provider instance in a plugin manager of its own: nobody else can answer for it. The only module that calls pluggy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from attrs import frozen
+from pluggy import PluginManager
+
+from callsheet.account import Account
+from callsheet.errors import UnsupportedOperation
+from callsheet.io import IO
+from callsheet.models.base import OperationRequest
+from callsheet.registry import Call, Wrap, offered_hooks
+from callsheet.spec import HOOKS, Provider, hookimpl
+
+__all__ = ["Dispatcher"]
+
+
+@frozen(eq=False)
+class Dispatcher:
+    """Calls the hooks of one account's provider, through the wraps."""
+
+    account: Account
+    provider: Provider
+    operations: frozenset[str]
+    manager: PluginManager
+
+    @classmethod
+    def of(cls, account: Account, kind: type[Provider], wraps: Iterable[Wrap] = ()) -> Dispatcher:
+        """Make the provider's instance for an account and register it. ProviderLoadError if it does not fit."""
+        offered = offered_hooks(kind, account.provider)
+        provider = kind(account.settings)
+        manager = PluginManager("callsheet")
+        manager.add_hookspecs(Provider)
+        # Only the hooks are shown to pluggy: up to 1.6 it reads every property of what it is given.
+        manager.register(SimpleNamespace(**{name: getattr(provider, name) for name in offered}), account.provider)
+        for wrap in reversed(list(wraps)):  # pluggy lets the last one registered go outermost
+            manager.register(_around(wrap, account))
+        return cls(account, provider, offered, manager)
+
+    def call(self, operation: str, request: OperationRequest, io: IO) -> Coroutine[Any, Any, Any]:
+        """The coroutine of one attempt. Raises UnsupportedOperation before anything happens."""
+        self.require(operation)
+        coroutine: Coroutine[Any, Any, Any] = getattr(self.manager.hook, operation)(request=request, io=io)
+        return coroutine
+
+    def require(self, operation: str, available_from: Iterable[str] = ()) -> None:
+        """Raise UnsupportedOperation unless the provider implements the operation."""
+        if operation not in self.operations:
+            reason = self.provider.notes.get(operation, "")
+            raise UnsupportedOperation(self.account.provider, operation, available_from, reason)
+
+
+def _around(wrap: Wrap, account: Account) -> object:
+    """A wrap as a pluggy plugin with one hook wrapper per operation.
+
+    pluggy's own wrappers end before the coroutine starts; this one gives back a new coroutine around it.
+    """
+
+    def wrapper_of(operation: str) -> Callable[..., Any]:
+        @hookimpl(wrapper=True, specname=operation)
+        def wrapper(request: OperationRequest) -> Generator[None, Any, Any]:
+            return _closing(wrap, Call(account.provider, account.id, operation, request), (yield))
+
+        return wrapper
+
+    return SimpleNamespace(**{operation: wrapper_of(operation) for operation in HOOKS})
+
+
+async def _closing(wrap: Wrap, call: Call, result: Awaitable[Any]) -> Any:
+    try:
+        return await wrap(call, result)
+    finally:
+        result.close()  # type: ignore[attr-defined]  # a coroutine: a wrap may answer without ever awaiting it

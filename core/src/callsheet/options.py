@@ -1,0 +1,88 @@
+"""The keywords that client methods share, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+__all__ = ["CallOptions", "ChatOptions", "ResponseOptions"]
+
+JSON = dict[str, Any]
+
+
+class CallOptions(TypedDict, total=False):
+    """What every method takes: where the call goes, and for how long it may last."""
+
+    model: str | None
+    """A model name such as "openai/sora-2": its first part is the provider."""
+    provider: str | None
+    """A provider's name, or the id of a configured account."""
+    timeout: float | None
+    """Seconds for the whole call, retries included; for a stream: until it begins."""
+    extra_body: Mapping[str, Any] | None
+    """Fields that the provider understands and Callsheet does not know."""
+
+
+class ResponseOptions(CallOptions, total=False):
+    """The fields of the Responses API that are passed on as they are (see `callsheet.models.CreateResponse`)."""
+
+    conversation: str | JSON
+    background: bool
+    store: bool
+    stream_options: JSON
+    include: list[str]
+    max_output_tokens: int
+    max_tool_calls: int
+    parallel_tool_calls: bool
+    temperature: float
+    top_p: float
+    top_logprobs: int
+    text: JSON
+    tools: list[Any]
+    tool_choice: str | JSON
+    reasoning: JSON
+    service_tier: str
+    metadata: JSON
+    prompt: JSON
+    prompt_cache_key: str
+    prompt_cache_options: JSON
+    safety_identifier: str
+    moderation: JSON
+    context_management: list[Any]
+    truncation: str
+    user: str
+
+
+class ChatOptions(CallOptions, total=False):
+    """The fields of chat completions that are passed on as they are (see `callsheet.models.CreateChatCompletion`)."""
+
+    max_completion_tokens: int
+    max_tokens: int
+    temperature: float
+    top_p: float
+    frequency_penalty: float
+    presence_penalty: float
+    n: int
+    stop: str | list[str]
+    logprobs: bool
+    top_logprobs: int
+    logit_bias: JSON
+    response_format: JSON
+    tools: list[Any]
+    tool_choice: str | JSON
+    parallel_tool_calls: bool
+    reasoning_effort: str
+    verbosity: str
+    modalities: list[str]
+    audio: JSON
+    stream_options: JSON
+    service_tier: str
+    store: bool
+    metadata: JSON
+    prediction: JSON
+    web_search_options: JSON
+    moderation: JSON
+    safety_identifier: str
+    prompt_cache_key: str
+    seed: int
+    user: str

@@ -1,0 +1,71 @@
+"""Turning managed ids into the provider's on the way in, and the provider's into managed ones on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from callsheet.models.base import IdKind, Model, OperationRequest
+from callsheet.models.document import Document
+from callsheet.stream import Event, Stream
+
+__all__ = ["replace_ids", "with_managed_ids"]
+
+Change = Callable[[str, IdKind], str]
+
+
+def replace_ids(request: OperationRequest, change: Change) -> OperationRequest:
+    """A copy of a request in which every id is replaced."""
+    copy: OperationRequest = _copied(request)
+    for part in copy.parts():
+        _replace(part, change)
+    return copy
+
+
+def with_managed_ids(result: Any, change: Change) -> Any:
+    """A result in which every id is replaced; in a stream, in the events that hold a response."""
+    match result:
+        case Model():
+            for part in result.parts():
+                _replace(part, change)
+        case Document():
+            result.raw = _replaced(result.raw, result.managed, change)
+        case Stream():
+            result.change(lambda event: _event(event, change))
+    return result
+
+
+def _copied(model: Any) -> Any:
+    """Copy models and the lists of models in them; leave files, and everything else, the same objects."""
+    if isinstance(model, list):
+        return [_copied(item) for item in model]
+    if not isinstance(model, Model):
+        return model
+    copy = model.model_copy()
+    for name, value in model.__dict__.items():
+        if isinstance(value, list | Model):
+            copy.__dict__[name] = _copied(value)
+    return copy
+
+
+def _replace(part: Model, change: Change) -> None:
+    for name, kind in part.managed.items():
+        if isinstance(value := getattr(part, name, None), str):
+            setattr(part, name, change(value, kind))
+
+
+def _replaced(raw: dict[str, Any], managed: Any, change: Change) -> dict[str, Any]:
+    return {
+        name: change(value, managed[name]) if name in managed and isinstance(value, str) else value
+        for name, value in raw.items()
+    }
+
+
+def _event(event: Event, change: Change) -> Event:
+    # Only lifecycle events hold a response; deltas, which are most of a stream, are not decoded at all.
+    if not (event.type.startswith("response.") and '"response"' in event.raw):
+        return event
+    data = event.data
+    if not isinstance(data, dict) or not isinstance(data.get("response"), dict):
+        return event
+    return Event.of(event.type, {**data, "response": _replaced(data["response"], Document.managed, change)})

@@ -1,0 +1,157 @@
+"""The way of a call: ids say which account, or the model does; the hook runs there; ids are managed on the way back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from attrs import define, frozen
+
+from callsheet.account import Account
+from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError
+from callsheet.ids import IdCodec
+from callsheet.io import IO, Transport
+from callsheet.models.base import IdKind, Meta, OperationRequest
+from callsheet.operations import OPERATIONS
+from callsheet.routing.accounts import Accounts
+from callsheet.routing.retry import with_retries
+from callsheet.routing.rewrite import replace_ids, with_managed_ids
+
+__all__ = ["Deployment", "Router"]
+
+
+@frozen
+class Deployment:
+    """Where a call goes: an account, and the model's name there."""
+
+    account: Account
+    model: str | None = None
+
+
+@define(eq=False)
+class Router:
+    """Routes calls of any kind to accounts. Knows nothing of sync and async: the transport decides that."""
+
+    accounts: Accounts
+    ids: IdCodec
+    default_model: str | None = None
+    default_provider: str | None = None
+
+    async def call(
+        self,
+        name: str,
+        request: OperationRequest,
+        transport: Transport,
+        *,
+        provider: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
+
+        `timeout` is in seconds, for all attempts together; None means the account's own setting.
+        """
+        operation = OPERATIONS[name]
+        home, request = self._resolve_ids(request, provider)
+        deployment = self._deployment(request.model, provider, home, operation.takes_model)
+        request = (
+            request.model_copy(update={"model": deployment.model}) if deployment.model != request.model else request
+        )
+        account = deployment.account
+        dispatcher = self.accounts.dispatcher(account)
+        if name not in dispatcher.operations:
+            dispatcher.require(name, self.accounts.offering(name))
+        deadline = time.monotonic() + (account.settings.timeout if timeout is None else timeout)
+
+        def new_io() -> IO:
+            return IO(account, dispatcher.provider, operation, transport, deadline)
+
+        async def attempt(io: IO) -> Any:
+            result = await dispatcher.call(name, request, io)
+            return self._finished(result, io, account)
+
+        try:
+            return await with_retries(operation, request, new_io, attempt)
+        except CallsheetError as error:
+            error.provider = error.provider or account.provider
+            raise
+
+    def _finished(self, result: Any, io: IO, account: Account) -> Any:
+        if (meta := getattr(result, "meta", None)) is not None:
+            _fill(meta, io.meta, account)
+        return with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id))
+
+    def _resolve_ids(self, request: OperationRequest, provider: str | None) -> tuple[Account | None, OperationRequest]:
+        """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids."""
+        homes: dict[str, Account] = {}
+
+        def upstream(id: str, kind: IdKind) -> str:
+            try:
+                managed = self.ids.decode(id, kind)
+            except NotFoundError:
+                if provider is None:
+                    raise
+                homes.setdefault(provider, self.accounts.of_provider(provider))
+                return id  # the provider's own id: the caller said whose
+            account = self.accounts.by_tag(managed.account)
+            homes[account.id] = account
+            return managed.upstream
+
+        resolved = replace_ids(request, upstream)
+        accounts = list({account.id: account for account in homes.values()}.values())
+        if len(accounts) > 1:
+            places = " and ".join(sorted(f"{account.provider} ({account.id})" for account in accounts))
+            raise BadRequestError(
+                f"what the request refers to lives at different accounts: {places}; one call goes to one account",
+                code="ids_at_different_accounts",
+            )
+        return (accounts[0] if accounts else None), resolved
+
+    def _deployment(
+        self, model: str | None, provider: str | None, home: Account | None, takes_model: bool
+    ) -> Deployment:
+        """The deployment that is meant.
+
+        First the account of the request's ids, which what the caller names must not contradict; then what the caller
+        names; then the client's default, whose model is filled in where the operation takes one; then the only
+        configured account, or the embedded provider's.
+        """
+        named, upstream = self._named(model, provider)
+        if home is not None and named is not None and named.id != home.id:
+            said = f"model '{model}'" if provider is None else f"provider '{provider}'"
+            raise BadRequestError(
+                f"{said} is at account {named.provider} ({named.id}), but what the request refers to lives at"
+                f" {home.provider} ({home.id}); leave it out, or name a model of {home.provider}",
+                param="model",
+                code="ids_at_different_accounts",
+            )
+        account = home or named
+        if account is None or upstream is None:
+            preferred, preferred_model = self._named(self.default_model, self.default_provider)
+            account = account or preferred or self.accounts.default()
+            if upstream is None and takes_model and (preferred is None or preferred.id == account.id):
+                upstream = preferred_model
+        return Deployment(account, upstream)
+
+    def _named(self, model: str | None, provider: str | None) -> tuple[Account | None, str | None]:
+        """What `provider` and a model name such as `provider/model` say: an account, if any, and the model's name there."""
+        if provider is not None:
+            account = self.accounts.of_provider(provider)
+            prefixes = (f"{provider}/", f"{account.provider}/")
+            upstream = next((model[len(p) :] for p in prefixes if model and model.startswith(p)), model)
+            return account, upstream or None
+        if model is None or "/" not in model:
+            return None, model
+        prefix, _, rest = model.partition("/")
+        if not self.accounts.is_name(prefix) and self.default_provider:
+            return None, model  # a model name with a slash, at the client's own provider
+        if not rest:
+            raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
+        return self.accounts.of_provider(prefix), rest
+
+
+def _fill(meta: Meta, seen: Meta, account: Account) -> None:
+    """Add what io saw to what the provider said; what the provider said stands."""
+    meta.provider, meta.account, meta.attempts = account.provider, account.id, seen.attempts
+    meta.request_id = meta.request_id or seen.request_id
+    meta.poll_after = seen.poll_after if meta.poll_after is None else meta.poll_after
+    meta.limits = meta.limits or seen.limits

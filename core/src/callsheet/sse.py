@@ -1,0 +1,90 @@
+"""Server-sent events: a decoder that does no I/O, and events out of an answer's bytes (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+
+from attrs import define, field
+
+from callsheet.errors import APIResponseValidationError
+from callsheet.io import ByteStream
+from callsheet.stream import Event
+
+__all__ = ["SSEDecoder", "SSEEvents"]
+
+MAX_EVENT_CHARACTERS = 1024 * 1024
+
+
+@define
+class SSEDecoder:
+    """Turns bytes, cut anywhere, into events.
+
+    Comments, `id` and `retry` are passed over; several `data` lines are joined by line breaks; a byte-order mark and all
+    three kinds of line end are understood. Raises APIResponseValidationError for a line or event of over a megabyte.
+    """
+
+    max_characters: int = MAX_EVENT_CHARACTERS
+    _decode: codecs.IncrementalDecoder = field(
+        factory=lambda: codecs.getincrementaldecoder("utf-8-sig")("replace"), init=False
+    )
+    _pending: str = field(default="", init=False)
+    _after_cr: bool = field(default=False, init=False)
+    _type: str = field(default="", init=False)
+    _data: list[str] = field(factory=list, init=False)
+    _size: int = field(default=0, init=False)
+
+    def feed(self, chunk: bytes, final: bool = False) -> list[Event]:
+        """The events that are complete now. What an unfinished event had, when the stream ends, is dropped, as specified."""
+        text = self._decode.decode(chunk, final)
+        if self._after_cr and text:
+            text, self._after_cr = text.removeprefix("\n"), False  # the second half of a CRLF that was cut in two
+        self._after_cr = self._after_cr or text.endswith("\r")
+        # Only these three end a line; str.splitlines would also split at U+2028 and others that stand in JSON texts.
+        *lines, rest = (self._pending + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._pending = rest
+        self._guard(len(rest))
+        return [event for line in lines if (event := self._line(line)) is not None]
+
+    def _line(self, line: str) -> Event | None:
+        if not line:
+            event = Event(self._type or "message", "\n".join(self._data)) if self._data else None
+            self._type, self._data, self._size = "", [], 0
+            return event
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._guard(len(value))
+            self._size += len(value)
+            self._data.append(value)
+        elif name == "event":
+            self._type = value
+        return None
+
+    def _guard(self, more: int) -> None:
+        if self._size + more > self.max_characters:
+            raise APIResponseValidationError(f"a server-sent event is longer than {self.max_characters:,} characters")
+
+
+@define(eq=False)
+class SSEEvents:
+    """The events of an answer: give it to `Stream`. Closing it closes the answer's connection."""
+
+    _chunks: ByteStream
+    _decoder: SSEDecoder = field(factory=SSEDecoder)
+    _ready: deque[Event] = field(factory=deque, init=False)
+
+    async def __anext__(self) -> Event:
+        while not self._ready:
+            try:
+                chunk = await self._chunks.__anext__()
+            except StopAsyncIteration:
+                self._ready.extend(self._decoder.feed(b"", final=True))
+                if not self._ready:
+                    raise
+                break
+            self._ready.extend(self._decoder.feed(chunk))
+        return self._ready.popleft()
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
