@@ -94,6 +94,8 @@ def uv_environment(pip: list[str | Path]) -> dict[str, str]:
         if values := shlex.split(configured.get(pip_name, "").replace("\\n", " ")):
             local_and_gone = [value for value in values if value.startswith("file:") and not Path(value[7:]).exists()]
             env.setdefault(uv_name, " ".join(value for value in values if value not in local_and_gone))
+    # As pip does: the best version of all indexes, not of the first that has the package.
+    env.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     if cert := configured.get("cert"):
         env.setdefault("SSL_CERT_FILE", cert)
     return env

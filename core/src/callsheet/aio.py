@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from anyio.lowlevel import RunVar
 
 from callsheet.async_client import AsyncClient
+from callsheet.client_base import shared_registry
 from callsheet.default import METHODS
 
 __all__ = ["client", "close"]
@@ -69,7 +70,7 @@ else:
 
     def __getattr__(name: str) -> Callable[..., Any]:
         if name == "providers":
-            return client().providers
+            return shared_registry().describe
         if name in METHODS:
             return partial(_call, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,7 +25,6 @@ Names below `APIError` are those of the OpenAI SDK, so that code which catches t
 
 from __future__ import annotations
 
-import copyreg
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,7 +93,14 @@ class CallsheetError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own pickling would call the subclass with `args` alone and lose the keywords.
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed hides it
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CallsheetError], args: tuple[Any, ...], state: dict[str, Any]) -> CallsheetError:
+    error = kind.__new__(kind, *args)
+    error.args = args  # OSError, a base of some, leaves this to __init__
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigurationError(CallsheetError, ValueError):

@@ -1,0 +1,105 @@
+"""How a command fails: one line on stderr, an exit code that scripts can tell apart, and with --json a document."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import IO, Any
+
+import click
+
+from callsheet import errors as e
+
+__all__ = ["EXIT_CODES", "Failure", "Interrupted", "failure_of"]
+
+FAILED, USAGE, NOT_FOUND, UNSUPPORTED, SETUP, TRY_AGAIN, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 124, 130
+
+EXIT_CODES = {
+    0: "done",
+    FAILED: "failed: the job, the provider, or a check of doctor",
+    USAGE: "wrong usage or bad input",
+    NOT_FOUND: "no such video, character or model",
+    UNSUPPORTED: "the provider does not do this operation",
+    SETUP: "set-up: no such provider, a broken plugin, a missing or refused key",
+    TRY_AGAIN: "try again later: no connection, or too many requests",
+    TIMED_OUT: "--timeout is over; the job goes on",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}
+"""What `callsheet --help` says of them."""
+
+_BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
+    ((e.WaitTimeoutError,), TIMED_OUT),
+    ((e.NotFoundError,), NOT_FOUND),
+    ((e.UnsupportedOperation,), UNSUPPORTED),
+    ((e.ConfigurationError, e.PluginError, e.AuthenticationError, e.PermissionDeniedError), SETUP),
+    ((e.BadRequestError, e.UnprocessableEntityError), USAGE),
+    ((e.RateLimitError, e.APIConnectionError), TRY_AGAIN),
+)
+
+
+class Failure(click.ClickException):
+    """The end of a command. `hints` are lines that follow the error; `document` is what --json prints of it."""
+
+    label = "error: "
+
+    def __init__(
+        self, message: str, code: int = FAILED, *, hints: tuple[str, ...] = (), document: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = code
+        self.hints = hints
+        self.document = document
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it: on stderr for people, on stdout for programs."""
+        if self.document is not None:
+            click.echo(json.dumps(self.document, ensure_ascii=False, indent=2))
+        for line in (self.label + self.message, *self.hints):
+            click.echo(line, file=file or sys.stderr)
+
+
+class Interrupted(Failure):
+    """Ctrl-C. Not an error: what was begun can be gone on with."""
+
+    label = ""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # the terminal has written ^C into the line
+        super().show(file)
+
+
+def failure_of(error: BaseException, *, resume: str | None, as_json: bool) -> Failure:
+    """The failure that an exception is. `resume` is the command that goes on with what was begun, if anything was."""
+    code = next((code for kinds, code in _BY_CLASS if isinstance(error, kinds)), FAILED)
+    kind, message, hints = Failure, _words(error), ()
+    if isinstance(error, KeyboardInterrupt):
+        kind, code, message = Interrupted, INTERRUPTED, "interrupted" + (" before anything was begun." if not resume else ".")
+    if resume and isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError):
+        hints = (f"Go on with: {resume}",)
+    document = _document(error, message, resume if hints else None) if as_json else None
+    return kind(message, code, hints=hints, document=document)
+
+
+def _words(error: BaseException) -> str:
+    match error:
+        case e.ConfigurationError() if "provider=" in error.message:
+            return f"{error.message} On the command line that is --provider NAME or --model PROVIDER/MODEL."
+        case e.CallsheetError():
+            return error.message
+        case OSError() if error.strerror:
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    reason = f"{type(error).__name__}: {error}"
+    return f"{reason} - this is a bug in callsheet or in a plugin; CALLSHEET_DEBUG=1 shows where"
+
+
+def _document(error: BaseException, message: str, resume: str | None) -> dict[str, Any]:
+    """OpenAI's error envelope, and beside it what is known of the job."""
+    fields = ("param", "code", "provider", "status_code", "request_id", "retry_after")
+    known = {name: value for name in fields if (value := getattr(error, name, None)) is not None}
+    document: dict[str, Any] = {"error": {"message": message, "type": type(error).__name__, **known}}
+    if isinstance(error, e.VideoFailedError | e.WaitTimeoutError):
+        document["video"] = error.video.wire()
+    if resume:
+        document["resume"] = resume
+    return document

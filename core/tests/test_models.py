@@ -1,0 +1,138 @@
+"""The models: what is accepted, what goes over the wire, what survives."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from callsheet import models as m
+from callsheet.body import Upload
+
+VIDEO = {"id": "video_1", "object": "video", "status": "queued", "prompt": None, "quality": "standard"}
+
+
+@pytest.mark.parametrize(("given_", "wire"), [(8, "8"), ("8", "8"), ("08", "8"), (120, "120")])
+def test_seconds_are_digits_on_the_wire(given_, wire):
+    assert m.GenerateVideo(prompt="a", seconds=given_).wire()["seconds"] == wire
+
+
+@pytest.mark.parametrize("wrong", ["abc", "-4", "0", 0, -4, "", "4.5", 4.5, True, " 8", "8s", "٨", "1" * 40, [8]])
+def test_wrong_seconds_are_refused(wrong):
+    with pytest.raises(ValidationError, match="whole seconds are wanted"):
+        m.GenerateVideo(prompt="a", seconds=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["big", "1280", "1280X720", "0x720", "1280x720x3", 720, "-1x5", "1280x720 "])
+def test_wrong_sizes_are_refused(wrong):
+    with pytest.raises(ValidationError, match="WIDTHxHEIGHT"):
+        m.GenerateVideo(prompt="a", size=wrong)
+
+
+@pytest.mark.parametrize(("prompt", "words"), [("", "empty"), ("  \n", "empty"), ("x" * 33_000, "33,000"), (3, "text")])
+def test_wrong_prompts_are_refused(prompt, words):
+    for kind in (m.GenerateVideo, lambda **f: m.Edit(video="v", **f), lambda **f: m.Extend(video="v", **f)):
+        with pytest.raises(ValidationError, match=words):
+            kind(prompt=prompt)
+
+
+@pytest.mark.parametrize("characters", [["a", "b"], ("a", "b"), [{"id": "a"}, {"id": "b"}], [{"id": "a"}, "b"]])
+def test_characters_by_id_or_reference(characters):
+    assert m.GenerateVideo(prompt="x", characters=characters).wire()["characters"] == [{"id": "a"}, {"id": "b"}]
+
+
+def test_input_reference_forms(tmp_path: Path):
+    image = tmp_path / "frame.png"
+    image.write_bytes(b"png")
+    assert isinstance(m.GenerateVideo(prompt="x", input_reference=image).input_reference, Upload)
+    assert isinstance(m.GenerateVideo(prompt="x", input_reference=str(image)).input_reference, Upload)
+    assert isinstance(m.GenerateVideo(prompt="x", input_reference=b"png").input_reference, Upload)
+    for url in ("https://example.com/a.png", "data:image/png;base64,AAAA"):
+        assert m.GenerateVideo(prompt="x", input_reference=url).wire()["input_reference"] == {"image_url": url}
+    assert m.GenerateVideo(prompt="x", input_reference={"file_id": "f"}).wire()["input_reference"] == {"file_id": "f"}
+    for wrong in ({}, {"image_url": "u", "file_id": "f"}):
+        with pytest.raises(ValidationError, match="exactly one of image_url and file_id"):
+            m.GenerateVideo(prompt="x", input_reference=wrong)
+
+
+def test_the_video_to_edit_is_an_id_a_video_or_a_file(tmp_path: Path):
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"x")
+    for source in ("video_1", {"id": "video_1"}, m.VideoRef(id="video_1"), m.Video.model_validate(VIDEO)):
+        assert m.Edit(video=source, prompt="p").wire() == {"video": {"id": "video_1"}, "prompt": "p"}
+    for source in (clip, b"x", clip.open("rb")):
+        edit = m.Edit(video=source, prompt="p")
+        assert isinstance(edit.video, Upload)
+        assert edit.video.content_type == ("video/mp4" if edit.video.filename == "a.mp4" else "application/octet-stream")
+        if not isinstance(source, bytes | Path):
+            source.close()
+
+
+def test_absent_is_not_null_and_unknown_fields_survive():
+    request = m.GenerateVideo.model_validate({"prompt": "a", "seconds": None, "negative_prompt": "b", "deep": {"z": 1, "a": [2]}})
+    assert request.wire() == {"prompt": "a", "seconds": None, "negative_prompt": "b", "deep": {"z": 1, "a": [2]}}
+    video = m.Video.model_validate(VIDEO)
+    assert video.wire() == VIDEO
+
+
+def test_video_reads_what_providers_really_send():
+    azure = {"id": "video_2", "status": "completed", "seconds": 4, "error": None}
+    video = m.Video.model_validate(azure)
+    assert (video.seconds, video.finished, video.prompt) == ("4", True, None)
+    failed = m.Video.model_validate({**azure, "status": "failed", "error": {"code": "moderation_blocked", "message": "no"}})
+    assert failed.error is not None
+    assert failed.error.code == "moderation_blocked"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=6))
+def test_a_response_is_kept_as_it_came(document):
+    raw = json.loads(json.dumps(document))
+    assert m.Response(raw).wire() == raw
+    assert list(m.Response(raw).wire()) == list(document)
+
+
+def test_reads_of_a_response():
+    raw = {
+        "id": "resp_1",
+        "status": "completed",
+        "output": [
+            {"type": "reasoning", "summary": []},
+            {"type": "message", "phase": "commentary", "content": [{"type": "output_text", "text": "Hm. "}]},
+            {"type": "message", "phase": "final_answer", "content": [{"type": "output_text", "text": "Paris."}]},
+        ],
+    }
+    response = m.Response(raw)
+    assert response.output_text == "Hm. Paris."
+    assert response["output"] is raw["output"]
+    assert m.Response({}).output == []
+    chat = m.ChatCompletion({"choices": [{"message": {"content": "Hi"}}]})
+    assert (chat.text, m.ChatCompletion({"choices": []}).text) == ("Hi", None)
+
+
+def test_secrets_are_not_shown():
+    secret = m.RealtimeSecret(value="ek_123456789", expires_at=1)
+    call = m.RelaySDP(sdp="v=0", ephemeral_key="ek_123456789")
+    assert "ek_123" not in repr(secret) + str(secret) + repr(call)
+    assert call.sdp == b"v=0"
+
+
+@pytest.mark.parametrize(("given_", "seconds"), [(60, 60), ({"anchor": "created_at", "seconds": 60}, 60), ({"seconds": 10}, 10)])
+def test_expires_after(given_, seconds):
+    secret = m.MintRealtimeSecret(expires_after=given_)
+    assert secret.expires_after is not None
+    assert secret.expires_after.seconds == seconds
+
+
+@pytest.mark.parametrize("wrong", [9, 7201, {"seconds": 5}, True])
+def test_wrong_expiry_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        m.MintRealtimeSecret(expires_after=wrong)
