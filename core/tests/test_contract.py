@@ -14,7 +14,7 @@ from callsheet.operations import OPERATIONS
 from callsheet.options import CallOptions, ChatOptions, ResponseOptions
 from callsheet.spec import HOOKS, Provider
 
-THE_USERS_NAMES = "create_character generate_video edit extend mint_realtime_secret relay_sdp responses".split()
+THE_USERS_NAMES = ["create_character", "generate_video", "edit", "extend", "mint_realtime_secret", "relay_sdp", "responses"]
 
 
 def test_hooks_and_table_agree():
@@ -54,7 +54,9 @@ def test_clients_have_the_operations_and_the_same_signatures():
 def test_methods_take_every_field_of_their_requests():
     for name, operation in OPERATIONS.items():
         taken = set(inspect.signature(getattr(Client, name)).parameters)
-        taken |= set(get_type_hints({"responses": ResponseOptions, "chat_completions": ChatOptions}.get(name, CallOptions)))
+        taken |= set(
+            get_type_hints({"responses": ResponseOptions, "chat_completions": ChatOptions}.get(name, CallOptions))
+        )
         if name == "download_video":
             taken |= {"video_id", "if_range"}  # `video`, and `to=` resumes by itself
         assert set(operation.request.model_fields) <= taken, name
@@ -64,6 +66,16 @@ def test_module_functions_are_the_methods():
     for name in [*OPERATIONS, "wait", "providers"]:
         assert callable(getattr(callsheet, name))
         assert callable(getattr(callsheet.aio, name))
+    assert set(callsheet.__all__) >= {
+        *errors.__all__,
+        *models.__all__,
+        *OPERATIONS,
+        "wait",
+        "providers",
+        "Client",
+        "aio",
+    }
+    assert len(callsheet.__all__) == len(set(callsheet.__all__))
     for name in callsheet.__all__:
         assert getattr(callsheet, name) is not None
     with pytest.raises(AttributeError):

@@ -65,13 +65,17 @@ def test_the_video_to_edit_is_an_id_a_video_or_a_file(tmp_path: Path):
     for source in (clip, b"x", clip.open("rb")):
         edit = m.Edit(video=source, prompt="p")
         assert isinstance(edit.video, Upload)
-        assert edit.video.content_type == ("video/mp4" if edit.video.filename == "a.mp4" else "application/octet-stream")
+        assert edit.video.content_type == (
+            "video/mp4" if edit.video.filename == "a.mp4" else "application/octet-stream"
+        )
         if not isinstance(source, bytes | Path):
             source.close()
 
 
 def test_absent_is_not_null_and_unknown_fields_survive():
-    request = m.GenerateVideo.model_validate({"prompt": "a", "seconds": None, "negative_prompt": "b", "deep": {"z": 1, "a": [2]}})
+    request = m.GenerateVideo.model_validate(
+        {"prompt": "a", "seconds": None, "negative_prompt": "b", "deep": {"z": 1, "a": [2]}}
+    )
     assert request.wire() == {"prompt": "a", "seconds": None, "negative_prompt": "b", "deep": {"z": 1, "a": [2]}}
     video = m.Video.model_validate(VIDEO)
     assert video.wire() == VIDEO
@@ -81,7 +85,9 @@ def test_video_reads_what_providers_really_send():
     azure = {"id": "video_2", "status": "completed", "seconds": 4, "error": None}
     video = m.Video.model_validate(azure)
     assert (video.seconds, video.finished, video.prompt) == ("4", True, None)
-    failed = m.Video.model_validate({**azure, "status": "failed", "error": {"code": "moderation_blocked", "message": "no"}})
+    failed = m.Video.model_validate(
+        {**azure, "status": "failed", "error": {"code": "moderation_blocked", "message": "no"}}
+    )
     assert failed.error is not None
     assert failed.error.code == "moderation_blocked"
 
@@ -125,7 +131,9 @@ def test_secrets_are_not_shown():
     assert call.sdp == b"v=0"
 
 
-@pytest.mark.parametrize(("given_", "seconds"), [(60, 60), ({"anchor": "created_at", "seconds": 60}, 60), ({"seconds": 10}, 10)])
+@pytest.mark.parametrize(
+    ("given_", "seconds"), [(60, 60), ({"anchor": "created_at", "seconds": 60}, 60), ({"seconds": 10}, 10)]
+)
 def test_expires_after(given_, seconds):
     secret = m.MintRealtimeSecret(expires_after=given_)
     assert secret.expires_after is not None

@@ -65,7 +65,11 @@ def problem_of(provider) -> str:
 
 
 def test_only_what_is_named_is_imported_and_only_once():
-    good, other, broken = Point("good", "g:G", Good), Point("other", "o:O", Good), Point("bad", "b:B", ImportError("libfoo.so"))
+    good, other, broken = (
+        Point("good", "g:G", Good),
+        Point("other", "o:O", Good),
+        Point("bad", "b:B", ImportError("libfoo.so")),
+    )
     found = registry(good, other, broken)
     assert found.names() == ["bad", "good", "other"]
     threads = [threading.Thread(target=found.provider, args=("good",)) for _ in range(50)]
@@ -76,7 +80,9 @@ def test_only_what_is_named_is_imported_and_only_once():
     assert (good.loads, other.loads, broken.loads) == (1, 0, 0)
 
 
-@pytest.mark.parametrize("error", [ImportError("libfoo.so.1"), ZeroDivisionError("libfoo.so.1"), SystemExit("libfoo.so.1")])
+@pytest.mark.parametrize(
+    "error", [ImportError("libfoo.so.1"), ZeroDivisionError("libfoo.so.1"), SystemExit("libfoo.so.1")]
+)
 def test_a_plugin_that_raises_at_import_is_named_and_hurts_nobody_else(error):
     found = registry(Point("bad", "bad_pkg:P", error, "bad-dist"), Point("good", "g:G", Good))
     with pytest.raises(ProviderLoadError, match=r"'bad' \(bad_pkg:P of bad-dist 1.2.3\) does not load: \w+: libfoo"):
@@ -88,7 +94,9 @@ def test_a_plugin_that_raises_at_import_is_named_and_hurts_nobody_else(error):
 
 
 def test_two_plugins_with_one_name():
-    found = registry(Point("acme", "one:P", Good, "acme-one"), Point("acme", "two:P", Good, "acme-two"), Point("ok", "o:O", Good))
+    found = registry(
+        Point("acme", "one:P", Good, "acme-one"), Point("acme", "two:P", Good, "acme-two"), Point("ok", "o:O", Good)
+    )
     with pytest.raises(ProviderConflict, match=r"acme-one \(one:P\) and acme-two \(two:P\); uninstall one"):
         found.provider("acme")
     assert found.provider("ok") is Good
@@ -101,7 +109,9 @@ def test_one_distribution_seen_twice_is_no_conflict():
 
 
 def test_an_unknown_provider_is_guessed_at():
-    with pytest.raises(UnknownProvider, match="no provider named 'opnai'.*Did you mean 'openai'.*pip install callsheet-opnai"):
+    with pytest.raises(
+        UnknownProvider, match="no provider named 'opnai'.*Did you mean 'openai'.*pip install callsheet-opnai"
+    ):
         registry(Point("openai", "o:O", Good)).provider("opnai")
     with pytest.raises(UnknownProvider, match="Installed: none"):
         registry().provider("openai")
@@ -206,14 +216,19 @@ def test_unsupported_operation_says_who_can():
         client.edit(video=video, prompt="warmer")
     error = caught.value
     assert isinstance(error, UnsupportedOperation)
-    assert (error.provider, error.operation, error.available_from, error.status_code) == ("good", "edit", ("editor",), 501)
+    assert (error.provider, error.operation, error.available_from, error.status_code) == (
+        "good",
+        "edit",
+        ("editor",),
+        501,
+    )
     assert "provider 'good' does not implement edit" in str(error)
     assert "callsheet providers --operation edit" in str(error)
 
 
 def test_notes_give_the_reason():
     class Noted(Good):
-        notes = {"edit": "vendor cannot"}  # noqa: RUF012
+        notes = {"edit": "vendor cannot"}
 
     client = Client("noted/m", registry=registry(Point("noted", "n:N", Noted)))
     with pytest.raises(UnsupportedOperation, match=r"does not implement edit \(vendor cannot\)"):

@@ -75,9 +75,19 @@ class Echo(Provider):
 
     @hookimpl
     async def responses(self, request: CreateResponse, io: IO) -> Response | Stream:
-        raw = {"phase": None, "id": "r1", "previous_response_id": request.previous_response_id, "big": 2**63, "object": "response"}
+        raw = {
+            "phase": None,
+            "id": "r1",
+            "previous_response_id": request.previous_response_id,
+            "big": 2**63,
+            "object": "response",
+        }
         if request.stream:
-            return Stream(Events(Event.of("response.created", {"response": raw}), Event("response.output_text.delta", '{"id":"r1"}')))
+            return Stream(
+                Events(
+                    Event.of("response.created", {"response": raw}), Event("response.output_text.delta", '{"id":"r1"}')
+                )
+            )
         return Response(raw)
 
 
@@ -87,7 +97,7 @@ class Other(Echo):
 
 class NeedsKey(Provider):
     class Settings(ProviderSettings):
-        env = {"api_key": "NEEDS_KEY"}  # noqa: RUF012
+        env = {"api_key": "NEEDS_KEY"}
         base_url: str | None = "http://127.0.0.1:9"
 
     @hookimpl
@@ -145,6 +155,28 @@ def test_ids_are_managed_and_the_same_everywhere(client):
     edited = client.edit(video=video, prompt="x")
     assert edited.prompt == "v;1"  # what reached the provider is its own id
     assert client.edit(video={"id": video.id}, prompt="x").id == edited.id
+
+
+def test_what_a_provider_keeps_is_not_changed(registry):
+    kept = Video(id="v", status="completed", remixed_from_video_id="w")
+    raw = {"id": "r"}
+
+    class Keeps(Echo):
+        @hookimpl
+        async def get_video(self, request: GetVideo, io: IO) -> Video:
+            return kept
+
+        @hookimpl
+        async def responses(self, request: CreateResponse, io: IO) -> Response:
+            return Response(raw)
+
+    registry.register("keeps", Keeps)
+    client = Client("keeps/m", registry=registry)
+    ids = {client.get_video(video_id="v", provider="keeps").id for _ in range(3)}
+    assert len(ids) == 1
+    assert (kept.id, kept.remixed_from_video_id, kept.meta.provider) == ("v", "w", None)
+    assert client.responses(input="x").id == client.responses(input="x").id
+    assert raw == {"id": "r"}
 
 
 def test_an_id_goes_to_its_own_account_whatever_the_default(registry):
@@ -208,7 +240,10 @@ def test_accounts_from_config(registry):
         client.generate_video(prompt="a", model="other/m")
     with pytest.raises(ConfigurationError, match="say which account"):
         client.generate_video(prompt="a")
-    assert Client(config={"accounts": config["accounts"][:1]}, registry=registry).generate_video(prompt="a").meta.account == "east"
+    assert (
+        Client(config={"accounts": config["accounts"][:1]}, registry=registry).generate_video(prompt="a").meta.account
+        == "east"
+    )
     with pytest.raises(ConfigurationError, match="give each an id of its own"):
         Client(config={"accounts": [config["accounts"][0]] * 2}, registry=registry)
     for wrong in ({"acounts": []}, {"accounts": {}}, {"accounts": [{"id": "x"}]}):
@@ -219,14 +254,21 @@ def test_accounts_from_config(registry):
 
 
 def test_account_ids_do_not_depend_on_the_secret(registry):
-    ids = {Client("other/m", api_key=key, registry=registry).generate_video(prompt="a").meta.account for key in ("a", "b", None)}
+    ids = {
+        Client("other/m", api_key=key, registry=registry).generate_video(prompt="a").meta.account
+        for key in ("a", "b", None)
+    }
     assert len(ids) == 1
-    elsewhere = Client("other/m", base_url="http://x.example", registry=registry).generate_video(prompt="a").meta.account
+    elsewhere = (
+        Client("other/m", base_url="http://x.example", registry=registry).generate_video(prompt="a").meta.account
+    )
     assert elsewhere not in ids
 
 
 def test_settings_that_nobody_knows(registry):
-    with pytest.raises(ConfigurationError, match="settings for provider 'other': colour: Extra inputs .* Known settings: api_key"):
+    with pytest.raises(
+        ConfigurationError, match="settings for provider 'other': colour: Extra inputs .* Known settings: api_key"
+    ):
         Client("other/m", settings={"colour": 1}, registry=registry)
     with pytest.raises(ConfigurationError, match="say for which provider"):
         Client(api_key="k", registry=registry)
@@ -348,7 +390,9 @@ def test_the_async_client_does_the_same(registry, backend):
     async def main():
         async with AsyncClient(registry=registry) as client:
             luna = await client.create_character(name="Luna", video=b"x", model="other/m")
-            video = await client.generate_video(prompt="Luna", characters=[luna.id], wait=True, on_progress=lambda v: None)
+            video = await client.generate_video(
+                prompt="Luna", characters=[luna.id], wait=True, on_progress=lambda v: None
+            )
             assert video.meta.provider == "other"
             stream = await client.responses(input="hi", stream=True)
             assert [event.type async for event in stream][0] == "response.created"

@@ -24,10 +24,10 @@ _CODES = "\n".join(f"  {code:>{_WIDTH}}  {meaning}" for code, meaning in EXIT_CO
 class App(click.Group):
     """A group whose commands are imported when they are needed: our own by module, others by entry point."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return sorted({*_OWN, *command_points()})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if cmd_name in _OWN:
             module = importlib.import_module(f"callsheet.cli.{cmd_name}")
             command: click.Command = getattr(module, cmd_name)
@@ -66,7 +66,7 @@ def _is_broken(command: click.Command) -> bool:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=f"""
 \b
-A first video, with no key and no network:
+A first video (an embedded provider, if one is installed, needs no key and no network):
   callsheet video generate "A lighthouse in a storm" --to storm.mp4
 
 \b

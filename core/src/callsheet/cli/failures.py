@@ -46,7 +46,7 @@ class Failure(click.ClickException):
         self, message: str, code: int = FAILED, *, hints: tuple[str, ...] = (), document: dict[str, Any] | None = None
     ) -> None:
         super().__init__(" ".join(message.split()))
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]  # click reads the instance's
         self.hints = hints
         self.document = document
 
@@ -71,18 +71,23 @@ class Interrupted(Failure):
 
 def failure_of(error: BaseException, *, resume: str | None, as_json: bool) -> Failure:
     """The failure that an exception is. `resume` is the command that goes on with what was begun, if anything was."""
-    code = next((code for kinds, code in _BY_CLASS if isinstance(error, kinds)), FAILED)
-    kind, message, hints = Failure, _words(error), ()
-    if isinstance(error, KeyboardInterrupt):
-        kind, code, message = Interrupted, INTERRUPTED, "interrupted" + (" before anything was begun." if not resume else ".")
+    document = None
+    message = _words(error)
+    hints: tuple[str, ...] = ()
     if resume and isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError):
         hints = (f"Go on with: {resume}",)
-    document = _document(error, message, resume if hints else None) if as_json else None
-    return kind(message, code, hints=hints, document=document)
+    if as_json:
+        document = _document(error, message, resume if hints else None)
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(message, INTERRUPTED, hints=hints, document=document)
+    code = next((code for kinds, code in _BY_CLASS if isinstance(error, kinds)), FAILED)
+    return Failure(message, code, hints=hints, document=document)
 
 
 def _words(error: BaseException) -> str:
     match error:
+        case KeyboardInterrupt():
+            return "interrupted"
         case e.ConfigurationError() if "provider=" in error.message:
             return f"{error.message} On the command line that is --provider NAME or --model PROVIDER/MODEL."
         case e.CallsheetError():

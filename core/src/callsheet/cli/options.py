@@ -46,7 +46,9 @@ class Session:
 
     def command(self, *words: str) -> str:
         """A command line for later, that means the same provider as this one."""
-        options = [word for name in ("provider", "base_url") if (value := getattr(self, name)) for word in _flag(name, value)]
+        options = [
+            word for name in ("provider", "base_url") if (value := getattr(self, name)) for word in _flag(name, value)
+        ]
         for name, value in self.settings.items():
             options += ["--setting", f"{name}={value}"]
         return shlex.join(["callsheet", *words, *options])
@@ -70,7 +72,7 @@ def _refuse_secrets(settings: dict[str, str], fields: dict[str, Any]) -> None:
             )
 
 
-def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for value in values:
         name, equals, rest = value.partition("=")
@@ -80,7 +82,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return pairs
 
 
-def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+def _remember_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     ctx.meta[JSON_KEY] = value
     return value
 
@@ -95,7 +97,9 @@ def calls_a_provider(command: Command) -> Command:
 
     @json_option
     @click.option("-q", "--quiet", is_flag=True, help="Print only the id or the file's path, and no progress.")
-    @click.option("--setting", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A setting of the provider.")
+    @click.option(
+        "--setting", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A setting of the provider."
+    )
     @click.option("--base-url", metavar="URL", help="Where the provider is, if not at its usual address.")
     @click.option("--provider", metavar="NAME", help="The provider, where neither an id nor a model says it.")
     @functools.wraps(command)

@@ -38,7 +38,8 @@ def load(name: str, points: list[EntryPoint]) -> click.Command:
         ) from error
     if not isinstance(command, click.Command):
         raise Failure(
-            f"command '{name}' ({points[0].value} of {owners}) is not a click command but a {type(command).__name__}", SETUP
+            f"command '{name}' ({points[0].value} of {owners}) is not a click command but a {type(command).__name__}",
+            SETUP,
         )
     return command
 

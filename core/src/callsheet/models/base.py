@@ -75,7 +75,12 @@ class Result(Model):
 
     @property
     def meta(self) -> Meta:
+        """Set by the router; a provider may set what only it knows, such as `poll_after`."""
         return self._meta
+
+    @meta.setter
+    def meta(self, meta: Meta) -> None:
+        self._meta = meta
 
 
 def _seconds(value: object) -> object:

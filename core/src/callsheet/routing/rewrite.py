@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
+
 from callsheet.models.base import IdKind, Model, OperationRequest
 from callsheet.models.document import Document
 from callsheet.stream import Event, Stream
@@ -23,13 +25,17 @@ def replace_ids(request: OperationRequest, change: Change) -> OperationRequest:
 
 
 def with_managed_ids(result: Any, change: Change) -> Any:
-    """A result in which every id is replaced; in a stream, in the events that hold a response."""
+    """A result in which every id is replaced; in a stream, in the events that hold a response.
+
+    Documents are copied: a provider may keep what it returned.
+    """
     match result:
         case Model():
+            result = _copied(result)
             for part in result.parts():
                 _replace(part, change)
         case Document():
-            result.raw = _replaced(result.raw, result.managed, change)
+            result = evolve(result, raw=_replaced(result.raw, result.managed, change))
         case Stream():
             result.change(lambda event: _event(event, change))
     return result

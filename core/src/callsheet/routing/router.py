@@ -76,9 +76,10 @@ class Router:
             raise
 
     def _finished(self, result: Any, io: IO, account: Account) -> Any:
-        if (meta := getattr(result, "meta", None)) is not None:
-            _fill(meta, io.meta, account)
-        return with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id))
+        result = with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id))
+        if isinstance(meta := getattr(result, "meta", None), Meta):
+            result.meta = _merged(meta, io.meta, account)
+        return result
 
     def _resolve_ids(self, request: OperationRequest, provider: str | None) -> tuple[Account | None, OperationRequest]:
         """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids."""
@@ -149,9 +150,13 @@ class Router:
         return self.accounts.of_provider(prefix), rest
 
 
-def _fill(meta: Meta, seen: Meta, account: Account) -> None:
-    """Add what io saw to what the provider said; what the provider said stands."""
-    meta.provider, meta.account, meta.attempts = account.provider, account.id, seen.attempts
-    meta.request_id = meta.request_id or seen.request_id
-    meta.poll_after = seen.poll_after if meta.poll_after is None else meta.poll_after
-    meta.limits = meta.limits or seen.limits
+def _merged(said: Meta, seen: Meta, account: Account) -> Meta:
+    """What the provider said of its result, and what io saw where it said nothing."""
+    return Meta(
+        provider=account.provider,
+        account=account.id,
+        request_id=said.request_id or seen.request_id,
+        poll_after=seen.poll_after if said.poll_after is None else said.poll_after,
+        attempts=seen.attempts,
+        limits=said.limits or seen.limits,
+    )

@@ -1,0 +1,105 @@
+"""A folder of installed distributions, made for one test, and ways to run the command with it."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+HERE = Path(__file__).parent
+
+
+@define
+class Site:
+    """Distributions in a folder on PYTHONPATH. Whatever else this machine has installed stays out of sight."""
+
+    folder: Path
+    work: Path
+    environ: dict[str, str] = field(factory=dict)
+
+    def add(self, distribution: str, points: Mapping[str, Mapping[str, str]], **modules: str) -> None:
+        """Install a distribution with entry points (group -> name -> value) and modules (name -> source)."""
+        info = self.folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        sections = [
+            f"[{group}]\n" + "".join(f"{n} = {v}\n" for n, v in named.items()) for group, named in points.items()
+        ]
+        (info / "entry_points.txt").write_text("\n".join(sections))
+        for name, source in modules.items():
+            (self.folder / f"{name}.py").write_text(source)
+        for group, named in points.items():
+            variable = {"callsheet.providers": "CALLSHEET_PROVIDERS", "callsheet.commands": "CALLSHEET_COMMANDS"}.get(
+                group
+            )
+            if variable:
+                self.environ[variable] = ",".join(filter(None, [self.environ.get(variable), *named]))
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALLSHEET_", "ACME_"))}
+        mine = {"PYTHONPATH": str(self.folder), "ACME_DIR": str(self.work / "state"), "COLUMNS": "120", "TERM": "xterm"}
+        return {**kept, "CALLSHEET_COMMANDS": "", "CALLSHEET_WRAPS": "", **mine, **self.environ}
+
+    def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
+        """Start the command in the work folder, with more environment variables."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "callsheet.cli", *words],
+            cwd=self.work,
+            env={**self.env, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        process = self.start(*words, **more)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def on_terminal(self, *words: str, **more: str) -> tuple[int, str]:
+        """Run the command on a terminal of its own; give back its exit code and what it showed."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "callsheet.cli", *words],
+            cwd=self.work,
+            env={**self.env, **more},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        seen, end = b"", time.monotonic() + 60
+        while time.monotonic() < end:
+            if select.select([ours], [], [], 0.05)[0]:
+                try:
+                    seen += os.read(ours, 65536)
+                except OSError:  # Linux's way to say that the other side is closed
+                    break
+        os.close(ours)
+        return process.wait(timeout=10), seen.decode(errors="replace").replace("\r\n", "\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A site with the providers `acme` (embedded) and `bare`, and the command `hello`."""
+    made = Site(tmp_path / "site", tmp_path / "work")
+    made.folder.mkdir()
+    (made.work / "state").mkdir(parents=True)
+    made.add(
+        "acme-plugin",
+        {
+            "callsheet.providers": {"acme": "acme_plugin:Acme", "bare": "acme_plugin:Bare"},
+            "callsheet.commands": {"hello": "acme_plugin:hello"},
+        },
+        acme_plugin=(HERE / "acme_plugin.py").read_text(),
+    )
+    return made
