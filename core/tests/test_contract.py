@@ -14,7 +14,15 @@ from callsheet.operations import OPERATIONS
 from callsheet.options import CallOptions, ChatOptions, ResponseOptions
 from callsheet.spec import HOOKS, Provider
 
-THE_USERS_NAMES = ["create_character", "generate_video", "edit", "extend", "mint_realtime_secret", "relay_sdp", "responses"]
+THE_USERS_NAMES = [
+    "create_character",
+    "generate_video",
+    "edit",
+    "extend",
+    "mint_realtime_secret",
+    "relay_sdp",
+    "responses",
+]
 
 
 def test_hooks_and_table_agree():

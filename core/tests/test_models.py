@@ -43,7 +43,7 @@ def test_characters_by_id_or_reference(characters):
     assert m.GenerateVideo(prompt="x", characters=characters).wire()["characters"] == [{"id": "a"}, {"id": "b"}]
 
 
-def test_input_reference_forms(tmp_path: Path):
+def test_input_reference_forms(tmp_path):
     image = tmp_path / "frame.png"
     image.write_bytes(b"png")
     assert isinstance(m.GenerateVideo(prompt="x", input_reference=image).input_reference, Upload)
@@ -57,7 +57,7 @@ def test_input_reference_forms(tmp_path: Path):
             m.GenerateVideo(prompt="x", input_reference=wrong)
 
 
-def test_the_video_to_edit_is_an_id_a_video_or_a_file(tmp_path: Path):
+def test_the_video_to_edit_is_an_id_a_video_or_a_file(tmp_path):
     clip = tmp_path / "a.mp4"
     clip.write_bytes(b"x")
     for source in ("video_1", {"id": "video_1"}, m.VideoRef(id="video_1"), m.Video.model_validate(VIDEO)):

@@ -270,4 +270,4 @@ def test_register_without_installing():
     found.register("mine", Good)
     assert Client("mine/m", registry=found).generate_video(prompt="x").meta.provider == "mine"
     with pytest.raises(ProviderLoadError):
-        found.register("wrong", object)  # type: ignore[arg-type]  # that is the test
+        found.register("wrong", object)

@@ -70,10 +70,10 @@ class Client(BaseClient):
     """Calls providers from sync code: in scripts, threads, notebooks, and inside a running event loop.
 
     Parameters:
-        model: what to use where a call names none, such as "openai/sora-2"; its first part is the provider.
+        model: what to use where a call names none, such as "provider/model": its first part is the provider.
         provider: the same without a model: a provider's name, or the id of an account in `config`.
         api_key, base_url, settings: for that provider; what is left out comes from its environment variables.
-        config: several accounts: {"accounts": [{"provider": "azure", "id": "east", "api_key": ..., ...}, ...]}.
+        config: several accounts: {"accounts": [{"provider": "acme", "id": "east", "api_key": ..., ...}, ...]}.
         timeout: seconds for a whole call, retries included (for a stream: until it begins); default: the account's, 600.
         transport: another way to the wire, such as `BlockingTransport(client)` with an httpx client of your own.
         registry: other providers than those of this process.

@@ -14,7 +14,7 @@ class CallOptions(TypedDict, total=False):
     """What every method takes: where the call goes, and for how long it may last."""
 
     model: str | None
-    """A model name such as "openai/sora-2": its first part is the provider."""
+    """A model name, "provider/model"."""
     provider: str | None
     """A provider's name, or the id of a configured account."""
     timeout: float | None

@@ -74,7 +74,7 @@ class Accounts:
         embedded = self.registry.embedded()
         if len(embedded) == 1:
             return self._environments(embedded[0])
-        installed = ", ".join(self.registry.names()) or "none: pip install callsheet-local, or another provider"
+        installed = ", ".join(self.registry.names()) or "none; install a provider plugin first: pip install callsheet-NAME"
         raise ConfigurationError(
             "say which provider: model='provider/model' or provider='...'."
             f" Installed: {installed}. ({len(embedded)} of them work without a key.)"

@@ -1,0 +1,151 @@
+"""Wheels in a clean environment: found by entry point, refusing by name, never failing to load."""
+
+import json
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+BUILT = {"core": ROOT / "core", "stub": ROOT / "plugins" / "stub", "older": ROOT / "tests" / "older_plugin"}
+
+
+def wheel(folder: Path, target: Path) -> Path:
+    copy = target / "source" / folder.name
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", ".*"))
+    before = set(target.glob("*.whl"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(target), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [made] = set(target.glob("*.whl")) - before
+    return made
+
+
+def copy_with_dependencies(name: str, site: Path, seen: set[str]) -> None:
+    """Put an installed distribution into another environment, so that no index is needed."""
+    if name.lower() in seen:
+        return
+    seen.add(name.lower())
+    dist = distribution(name)
+    for file in dist.files or []:
+        source = Path(str(dist.locate_file(file)))
+        if ".." not in file.parts and source.is_file():
+            target = site / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    for text in dist.requires or []:
+        needed = Requirement(text)
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            copy_with_dependencies(needed.name, site, seen)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    target = tmp_path_factory.mktemp("wheels")
+    return {name: wheel(folder, target) for name, folder in BUILT.items()}
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory, wheels):
+    home = tmp_path_factory.mktemp("clean") / "venv"
+    venv.create(home, with_pip=False)
+    [site] = home.glob("lib/python*/site-packages")
+    seen: set[str] = set()
+    for name in ("attrs", "httpx", "pluggy", "pydantic"):
+        copy_with_dependencies(name, site, seen)
+    for file in wheels.values():
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(site)
+    return home / "bin" / "python"
+
+
+def run(python: Path, code: str) -> str:
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_found_by_entry_point(python):
+    code = """
+import json, callsheet
+print(json.dumps([[p.name, p.distribution, p.version, list(p.operations), p.error] for p in callsheet.Client().providers()]))
+"""
+    assert json.loads(run(python, code)) == [
+        ["older", "callsheet-older", "0.0.1", ["generate_video"], None],
+        ["stub", "callsheet-stub", "0.1.0", [], None],
+    ]
+
+
+def test_every_operation_of_the_stub_refuses_by_name(python):
+    code = """
+from callsheet import Client, models
+from callsheet.operations import OPERATIONS
+from callsheet.drive import finish
+client = Client(provider="stub")
+values = dict(prompt="a", name="n", video=b"x", sdp=b"v=0", messages=[])
+values |= dict(video_id="v", character_id="c", call_id="r", response_id="r")
+for name, operation in OPERATIONS.items():
+    fields = {k: v for k, v in values.items() if k in operation.request.model_fields and name != "responses"}
+    if name in ("edit", "extend"):
+        fields["video"] = "v"
+    if name == "download_video":
+        fields["video"] = fields.pop("video_id")
+    try:
+        getattr(client, name)(provider="stub", **fields)
+    except NotImplementedError as error:
+        assert f"provider 'stub' does not implement {name}" in str(error), error
+        print(name)
+"""
+    from callsheet.operations import OPERATIONS
+
+    assert run(python, code).split() == list(OPERATIONS)
+
+
+def test_a_plugin_of_an_older_contract_works_and_refuses_what_came_later(python):
+    code = """
+import asyncio
+from callsheet import AsyncClient, Client, UnsupportedOperation
+client = Client("older/m")
+video = client.generate_video(prompt="hello", wait=True)
+print(video.prompt)
+try:
+    client.edit(video=video, prompt="x")
+except UnsupportedOperation as error:
+    print(error.provider, error.operation)
+async def main():
+    async with AsyncClient("older/m") as other:
+        return (await other.generate_video(prompt="again")).id == video.id
+print(asyncio.run(main()))
+"""
+    assert run(python, code).split("\n")[:3] == ["hello", "older edit", "True"]
+
+
+def test_the_console_script_says_what_is_missing(python):
+    done = subprocess.run(
+        [python, "-I", "-c", "from callsheet.cli import main; main()"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "pip install 'callsheet[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_wheels_hold(wheels):
+    for name, file in wheels.items():
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            [metadata] = [n for n in names if n.endswith("METADATA")]
+            text = archive.read(metadata).decode()
+        assert not any("test" in Path(n).name.lower() for n in names), names
+        assert not any(n.endswith(".pth") for n in names)
+        if name != "older":
+            assert any(n.endswith("py.typed") for n in names)
+            assert any("LICENSE" in n for n in names)
+            assert "License-Expression: Apache-2.0" in text
+    with pytest.raises(PackageNotFoundError):
+        distribution("callsheet-older")
