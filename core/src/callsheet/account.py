@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from attrs import field, frozen
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from callsheet.errors import ConfigurationError
 
@@ -30,7 +30,7 @@ class ProviderSettings(BaseModel):
     base_url: str | None = None
     organization: str | None = None
     project: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default={}, repr=False)
     """Sent with every request to this account."""
     timeout: float = 600.0
     """Seconds for a whole call, retries included, until its answer (for a stream: until it begins)."""

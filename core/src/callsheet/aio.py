@@ -18,24 +18,21 @@ from callsheet.default import METHODS
 
 __all__ = ["client", "close"]
 
-_client: RunVar[AsyncClient] = RunVar("callsheet.aio.client")
+_client: RunVar[AsyncClient | None] = RunVar("callsheet.aio.client", None)
 
 
 def client() -> AsyncClient:
     """The running loop's client."""
-    try:
-        return _client.get()
-    except LookupError:
-        _client.set(made := AsyncClient())
-        return made
+    if (found := _client.get()) is None:
+        _client.set(found := AsyncClient())
+    return found
 
 
 async def close() -> None:
     """Close the running loop's client, if there is one. The next call makes a new one."""
-    found = _client.get(None)
+    found = _client.get()
+    _client.set(None)
     if found is not None:
-        _client.reset(_client.set(found))
-        _client.set(AsyncClient())
         await found.close()
 
 

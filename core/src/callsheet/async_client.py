@@ -251,7 +251,7 @@ class AsyncClient(BaseClient):
 
     async def close(self) -> None:
         """End what the providers started, and close the connections. Jobs at a provider go on."""
-        self.accounts.close()
+        await self.transport.run(self.accounts.close)  # a provider may have to wait for its threads
         if (close := getattr(self._transport, "aclose", None)) is not None:
             await close()
 
