@@ -190,7 +190,7 @@ def test_a_full_quota(tmp_path):
         with pytest.raises(APIStatusError) as caught:
             client.generate_video(prompt="x", seconds=20, size="1920x1080")
         assert (caught.value.status_code, caught.value.code) == (507, "quota_exceeded")
-        for word in ("1.0 MB", "delete", "quota_mb"):
+        for word in ("1.0 MB", "elete", "quota_mb"):
             assert word in str(caught.value)
         assert client.list_videos().data == []
 

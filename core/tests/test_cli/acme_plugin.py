@@ -1,7 +1,7 @@
 """A provider and a command for the tests of the command line. It renders nothing: a video is bytes, a job is a clock.
 
 State lives in the folder ACME_DIR, so that one process can go on with what another began. ACME_RENDER is how many
-seconds a job takes, ACME_TRICKLE how many a download takes.
+seconds a job takes, ACME_TRICKLE how many a download takes, ACME_SLOW how many go by before a job is begun.
 """
 
 import json
@@ -66,6 +66,9 @@ class Acme(Provider):
 
     @hookimpl
     async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
+        if slow := os.environ.get("ACME_SLOW"):
+            click.echo("asked", err=True)
+            await io.sleep(float(slow))
         names = [str(self._read(character.id)["name"]) for character in request.characters or []]
         warnings = [f"the prompt does not say '{name}'" for name in names if name not in request.prompt]
         return self._begin(request.prompt, request.seconds, warnings=warnings, size=request.size, model=request.model)

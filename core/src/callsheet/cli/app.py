@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import platform
@@ -12,11 +13,10 @@ import click
 from callsheet import __version__
 from callsheet.cli.failures import EXIT_CODES, failure_of
 from callsheet.cli.options import JSON_KEY, RESUME_KEY
-from callsheet.cli.plugins import command_points, plugin_command
+from callsheet.cli.plugins import OWN, command_points, plugin_command
 
 __all__ = ["App", "callsheet"]
 
-_OWN = ("character", "doctor", "providers", "video")
 _WIDTH = max(len(str(code)) for code in EXIT_CODES)
 _CODES = "\n".join(f"  {code:>{_WIDTH}}  {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -25,14 +25,23 @@ class App(click.Group):
     """A group whose commands are imported when they are needed: our own by module, others by entry point."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return sorted({*_OWN, *command_points()})
+        return sorted({*OWN, *command_points()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
-        if cmd_name in _OWN:
+        if cmd_name in OWN:
             module = importlib.import_module(f"callsheet.cli.{cmd_name}")
             command: click.Command = getattr(module, cmd_name)
             return command
         return plugin_command(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; for a mistyped one, say which it may be (click knows only those that are imported)."""
+        names = self.list_commands(ctx)
+        if args[0] not in names and (close := difflib.get_close_matches(args[0], names, 1)):
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{close[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line a command; a broken one gets as many as its error needs, since the error is what helps."""

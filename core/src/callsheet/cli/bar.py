@@ -40,7 +40,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        if not speed:
+        if not speed or task.total is None:
             return Text("")
         return Text(f"{speed:.0f} %/s" if self.unit == "%" else f"{size_of(speed)}/s", style="progress.data.speed")
 

@@ -22,9 +22,7 @@ def character() -> None:
 @character.command(short_help="Make a character out of a short clip.")
 @click.argument("name")
 @click.argument("clip", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--model", metavar="PROVIDER/MODEL", help="The model, or just its provider, that shall know the character."
-)
+@click.option("--model", metavar="PROVIDER/MODEL", help="A model of the provider that shall know it.")
 @calls_a_provider
 def create(session: Session, name: str, clip: Path, model: str | None) -> None:
     """Make the character NAME out of CLIP, a short video that shows it: 2 to 4 seconds of MP4 at most providers.

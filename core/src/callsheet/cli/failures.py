@@ -7,10 +7,11 @@ import sys
 from typing import IO, Any
 
 import click
+from attrs import frozen
 
 from callsheet import errors as e
 
-__all__ = ["EXIT_CODES", "Failure", "Interrupted", "failure_of"]
+__all__ = ["EXIT_CODES", "Failure", "Interrupted", "Resume", "failure_of"]
 
 FAILED, USAGE, NOT_FOUND, UNSUPPORTED, SETUP, TRY_AGAIN, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 124, 130
 
@@ -69,15 +70,28 @@ class Interrupted(Failure):
         super().show(file)
 
 
-def failure_of(error: BaseException, *, resume: str | None, as_json: bool) -> Failure:
-    """The failure that an exception is. `resume` is the command that goes on with what was begun, if anything was."""
-    document = None
+@frozen
+class Resume:
+    """The command that goes on with what was begun; where nobody knows if it was, the one that shows it."""
+
+    command: str
+    begun: bool = True
+
+    def hint(self, error: BaseException) -> str | None:
+        """The line that follows an error, if it helps."""
+        if self.begun:
+            helps = isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError)
+            return f"Go on with: {self.command}" if helps else None
+        unsure = isinstance(error, KeyboardInterrupt) or (isinstance(error, e.APIConnectionError) and error.sent)
+        return f"It may have been begun nevertheless; see: {self.command}" if unsure else None
+
+
+def failure_of(error: BaseException, *, resume: Resume | None, as_json: bool) -> Failure:
+    """The failure that an exception is."""
     message = _words(error)
-    hints: tuple[str, ...] = ()
-    if resume and isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError):
-        hints = (f"Go on with: {resume}",)
-    if as_json:
-        document = _document(error, message, resume if hints else None)
+    hint = resume.hint(error) if resume else None
+    document = _document(error, message, resume.command if resume and hint else None) if as_json else None
+    hints = (hint,) if hint else ()
     if isinstance(error, KeyboardInterrupt):
         return Interrupted(message, INTERRUPTED, hints=hints, document=document)
     code = next((code for kinds, code in _BY_CLASS if isinstance(error, kinds)), FAILED)
@@ -88,8 +102,8 @@ def _words(error: BaseException) -> str:
     match error:
         case KeyboardInterrupt():
             return "interrupted"
-        case e.ConfigurationError() if "provider=" in error.message:
-            return f"{error.message} On the command line that is --provider NAME or --model PROVIDER/MODEL."
+        case e.ConfigurationError() | e.NotFoundError() if "provider='" in error.message:
+            return f"{error.message} On the command line that is --provider NAME."
         case e.CallsheetError():
             return error.message
         case OSError() if error.strerror:
@@ -99,7 +113,7 @@ def _words(error: BaseException) -> str:
 
 
 def _document(error: BaseException, message: str, resume: str | None) -> dict[str, Any]:
-    """OpenAI's error envelope, and beside it what is known of the job."""
+    """The API's error envelope, and beside it what is known of the job."""
     fields = ("param", "code", "provider", "status_code", "request_id", "retry_after")
     known = {name: value for name in fields if (value := getattr(error, name, None)) is not None}
     document: dict[str, Any] = {"error": {"message": message, "type": type(error).__name__, **known}}

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 from attrs import frozen
 
-from callsheet.cli.options import Session, check_target
+from callsheet.cli.options import Session, calls_a_provider, check_target
 from callsheet.cli.output import facts, print_json, say, size_of, video_facts
 from callsheet.cli.progress import of_bytes, of_job
 from callsheet.client import Client
@@ -23,6 +23,9 @@ Command = Callable[..., None]
 
 to_option = click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="Where to save the video.")
 force_option = click.option("--force", is_flag=True, help="Overwrite a file that is there already.")
+wait_option = click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay until the video is done, or leave at once."
+)
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this; the job goes on."
 )
@@ -41,6 +44,7 @@ class Job:
 
     def run(self, client: Client, start: Callable[[], Video]) -> None:
         """Start the job, and follow it to its end if that is wanted."""
+        self.session.resumable("video", "list", begun=False)
         video = start()
         self.session.resumable(*self._wait_command(video.id))
         told = _warn(video, frozenset())
@@ -73,15 +77,11 @@ class Job:
 
 
 def starts_a_job(verb: str) -> Callable[[Command], Command]:
-    """Add the options of a command that starts a job; they arrive as the second argument, a Job."""
+    """Add the options of a command that starts a job; they arrive as the first two arguments, a Session and a Job."""
 
     def decorate(command: Command) -> Command:
-        @click.option("--wait/--no-wait", default=True, show_default=True, help="Stay until the video is done.")
-        @timeout_option
-        @to_option
-        @force_option
         @functools.wraps(command)
-        def wrapper(
+        def with_job(
             session: Session, wait: bool, timeout: float | None, to: Path | None, force: bool, **rest: Any
         ) -> None:
             if not wait and (to is not None or timeout is not None):
@@ -89,7 +89,10 @@ def starts_a_job(verb: str) -> Callable[[Command], Command]:
             check_target(to, force)
             command(session, Job(verb, session, wait, timeout, to.expanduser() if to else None, force), **rest)
 
-        return wrapper
+        decorated = calls_a_provider(with_job)
+        for option in (timeout_option, wait_option, force_option, to_option):  # help shows the last one first
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

@@ -10,7 +10,7 @@ import click
 
 from callsheet.cli.jobs import VARIANTS, Job, force_option, result, save, timeout_option, to_option
 from callsheet.cli.options import Session, calls_a_provider, check_target
-from callsheet.cli.output import facts, moment, print_json, say, size_of, table
+from callsheet.cli.output import facts, lines, moment, print_json, say, size_of
 from callsheet.cli.progress import of_bytes
 from callsheet.client import Client
 from callsheet.models import Variant, Video
@@ -55,7 +55,7 @@ def list_(session: Session, limit: int | None, order: str | None, after: str | N
     if session.quiet:
         click.echo("".join(f"{video.id}\n" for video in page.data), nl=False)
         return
-    table(["id", "status", "seconds", "size", "created", "prompt"], [_row(video) for video in page.data])
+    lines(["id", "status", "seconds", "size", "created", "prompt"], [_row(video) for video in page.data])
     if page.has_more and page.data:
         say(f"More: {session.command('video', 'list', '--after', page.last_id or page.data[-1].id)}")
 
@@ -93,7 +93,7 @@ def wait(session: Session, id: str, timeout: float | None, to: Path | None, forc
     "--to", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
     help="The file, or - for standard output; the id is its name otherwise.",
 )  # fmt: skip
-@click.option("--variant", type=click.Choice(VARIANTS), default="video", show_default=True, help="What of it.")
+@click.option("--variant", type=click.Choice(VARIANTS), default="video", show_default=True, help="Which of them.")
 @force_option
 @calls_a_provider
 def download(session: Session, id: str, to: Path | None, variant: str, force: bool) -> None:

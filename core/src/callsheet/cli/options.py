@@ -12,6 +12,8 @@ import click
 from attrs import Factory, frozen
 from pydantic import SecretStr
 
+from callsheet.cli.failures import Resume
+
 if TYPE_CHECKING:
     from callsheet.client import Client
 
@@ -53,9 +55,9 @@ class Session:
             options += ["--setting", f"{name}={value}"]
         return shlex.join(["callsheet", *words, *options])
 
-    def resumable(self, *words: str) -> None:
-        """From now on, whoever interrupts this command is told this one to go on with."""
-        click.get_current_context().meta[RESUME_KEY] = self.command(*words)
+    def resumable(self, *words: str, begun: bool = True) -> None:
+        """From now on, whoever interrupts this command is told this one to go on with, or to see what was begun."""
+        click.get_current_context().meta[RESUME_KEY] = Resume(self.command(*words), begun)
 
 
 def _flag(name: str, value: str) -> list[str]:

@@ -12,7 +12,7 @@ import click
 
 from callsheet.models import Video
 
-__all__ = ["facts", "moment", "print_json", "say", "size_of", "table", "video_facts"]
+__all__ = ["facts", "lines", "moment", "print_json", "say", "size_of", "table", "video_facts"]
 
 
 def print_json(document: Any) -> None:
@@ -51,10 +51,15 @@ def video_facts(video: Video) -> dict[str, object]:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: drawn to fit on a terminal, aligned columns in a line each otherwise."""
+    """A table: drawn to fit on a terminal, aligned columns otherwise."""
     if sys.stdout.isatty():
         _drawn(columns, rows)
-        return
+    else:
+        lines(columns, rows)
+
+
+def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of one line a row however long that is: nothing is cut or folded, so that ids can be copied."""
     head = [column.upper() for column in columns]
     flat = [[" ".join(cell.split()) or "-" for cell in row] for row in rows]
     widths = [max(len(row[index]) for row in [head, *flat]) for index in range(len(columns))]

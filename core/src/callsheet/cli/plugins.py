@@ -9,9 +9,11 @@ import click
 
 from callsheet.cli.failures import SETUP, Failure
 
-__all__ = ["GROUP", "command_points", "load", "plugin_command"]
+__all__ = ["GROUP", "OWN", "command_points", "load", "plugin_command"]
 
 GROUP = "callsheet.commands"
+OWN = ("character", "doctor", "providers", "video")
+"""Our own commands: no plugin can take their names."""
 
 
 def command_points() -> dict[str, list[EntryPoint]]:
@@ -28,6 +30,10 @@ def command_points() -> dict[str, list[EntryPoint]]:
 def load(name: str, points: list[EntryPoint]) -> click.Command:
     """Import a command. Raises Failure, which says what is wrong and whose plugin it is."""
     owners = " and ".join(sorted(_owner(point) for point in points))
+    if name in OWN:
+        raise Failure(
+            f"command '{name}' of {owners} is never called: callsheet has a command of this name itself", SETUP
+        )
     if len(points) > 1:
         raise Failure(f"command '{name}' is offered by {owners}; uninstall one of them", SETUP)
     try:

@@ -102,14 +102,14 @@ class Lines:
         self.what, self.unit, self.clock = what, unit, clock
         self.write = write or (lambda line: click.echo(line, err=True))
         self.started = clock()
-        self.spoke = -GAP
+        self.spoke = self.started - GAP if unit == "%" else self.started  # a small file needs no line but the last
         self.last = self.news = ""
         self.first: tuple[float, float] | None = None
 
     def update(self, done: float, total: float | None, state: str = "") -> None:
         """Say it, unless something was said within the last second; the last word is always said."""
         now = self.clock()
-        if done and self.first is None:
+        if total is not None and self.first is None:
             self.first = (now, done)
         self.news = f"{self.what}: {self._words(done, total, state, now)}"
         if now - self.spoke >= GAP:

@@ -66,7 +66,10 @@ def remarks(info: ProviderInfo) -> str:
         return info.error
     said = ["needs no key"] if info.embedded else []
     said += [f"{name} is not set" for name in info.missing]
-    said += [f"{operation}: {note}" for operation, note in info.notes.items()]
+    same: dict[str, list[str]] = {}
+    for operation, note in info.notes.items():
+        same.setdefault(note, []).append(operation)
+    said += [f"{', '.join(operations)}: {note}" for note, operations in same.items()]
     said += [f"unknown operation {hook}" for hook in info.unknown_hooks]
     return "; ".join(said)
 

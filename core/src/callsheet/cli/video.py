@@ -8,7 +8,7 @@ import click
 
 from callsheet.cli import looking
 from callsheet.cli.jobs import Job, starts_a_job
-from callsheet.cli.options import Session, calls_a_provider
+from callsheet.cli.options import Session
 
 __all__ = ["video"]
 
@@ -35,7 +35,6 @@ for command in (looking.get, looking.list_, looking.wait, looking.download, look
 )
 @click.option("--reference", metavar="FILE", help="An image to begin with: a file, or an http(s) address.")
 @click.option("--model", metavar="PROVIDER/MODEL", help="What renders it.")
-@calls_a_provider
 @starts_a_job("rendering")
 def generate(
     session: Session,
@@ -76,7 +75,6 @@ def generate(
 @video.command(short_help="Change a video by words.")
 @click.argument("id")
 @click.argument("prompt")
-@calls_a_provider
 @starts_a_job("editing")
 def edit(session: Session, job: Job, id: str, prompt: str) -> None:
     """Make a video that is the video ID, changed as PROMPT says. The old one stays as it is.
@@ -93,7 +91,6 @@ def edit(session: Session, job: Job, id: str, prompt: str) -> None:
 @click.argument("id")
 @click.argument("prompt")
 @click.option("--seconds", metavar="N", help="How much shall be added.")
-@calls_a_provider
 @starts_a_job("extending")
 def extend(session: Session, job: Job, id: str, prompt: str, seconds: str | None) -> None:
     """Make a video that is the video ID and then goes on as PROMPT says. The old one stays as it is.
@@ -109,7 +106,6 @@ def extend(session: Session, job: Job, id: str, prompt: str, seconds: str | None
 @video.command(short_help="Make a video anew with another prompt.")
 @click.argument("id")
 @click.argument("prompt")
-@calls_a_provider
 @starts_a_job("remixing")
 def remix(session: Session, job: Job, id: str, prompt: str) -> None:
     """Make the video ID anew, with PROMPT in place of its own (the older form of `edit`).
