@@ -38,7 +38,8 @@ def page_id(page: Path) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder as a reader would have it: with a clip, and nothing in the environment."""
-    shutil.copy(CLIP, tmp_path / "luna.mp4")
+    for name in ("luna.mp4", "clip.mp4"):
+        shutil.copy(CLIP, tmp_path / name)
     for name in ("OPENAI_API_KEY", "AZURE_API_KEY", "ACME_API_KEY", "CALLSHEET_PROVIDERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CALLSHEET_LOCAL_DIR", str(tmp_path / "data"))

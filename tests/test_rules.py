@@ -65,6 +65,14 @@ def test_files_stay_small(file):
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
 
 
+def test_one_version():
+    import callsheet
+
+    versions = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"] for folder in DISTRIBUTIONS}
+    assert versions == {callsheet.__version__}
+    assert f"## {callsheet.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_core_has_four_dependencies():
     project = tomllib.loads((ROOT / "core" / "pyproject.toml").read_text())["project"]
     assert sorted(re.split(r"[<>=]", text)[0] for text in project["dependencies"]) == [

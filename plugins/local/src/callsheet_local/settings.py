@@ -1,0 +1,89 @@
+"""What an account of the local provider is configured with: where it keeps its files, and its rules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from callsheet import ProviderSettings
+
+__all__ = ["LocalSettings", "default_data_dir"]
+
+
+def default_data_dir(
+    platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> Path:
+    """The folder that the platform has for such data."""
+    home = home or Path.home()
+    if platform == "win32":
+        base = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        # The XDG specification: a relative path is to be ignored.
+        chosen = environ.get("XDG_DATA_HOME", "")
+        base = Path(chosen) if Path(chosen).is_absolute() else home / ".local" / "share"
+    return base / "callsheet" / "local"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class LocalSettings(ProviderSettings):
+    """Settings of the local provider. All have defaults: nothing needs to be set."""
+
+    env: ClassVar[Mapping[str, str]] = {
+        "data_dir": "CALLSHEET_LOCAL_DIR",
+        "workers": "CALLSHEET_LOCAL_WORKERS",
+        "quota_mb": "CALLSHEET_LOCAL_QUOTA_MB",
+        "keep_hours": "CALLSHEET_LOCAL_KEEP_HOURS",
+    }
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=default_data_dir)
+    """Where the index, the characters and the videos are kept. Several processes may share it."""
+    workers: int = Field(default=1, ge=1, le=4)
+    """How many videos are rendered at once in this process. One already keeps two cores busy."""
+    quota_mb: float = Field(default=2048, gt=0)
+    """How many MB (of 1,000,000 bytes) the data directory may hold before new work is refused."""
+    keep_hours: float = Field(default=24, ge=0)
+    """How long a completed video's bytes are kept. Characters are kept for ever."""
+
+    clip_min_seconds: float = Field(default=2, gt=0)
+    clip_max_seconds: float = Field(default=4, gt=0)
+    clip_tolerance_seconds: float = Field(default=0.05, ge=0)
+    """Containers round a clip's length to whole frames and audio packets: this much over or under is let pass."""
+    clip_aspect_tolerance: float = Field(default=0.02, ge=0, lt=0.2)
+    """How far a clip may be from 16:9, 9:16 or 1:1, as a fraction."""
+    clip_min_side: int = Field(default=720, gt=0)
+    """The smallest short side of a character's clip, in pixels."""
+    clip_max_side: int = Field(default=1080, gt=0)
+    """The largest short side of a character's clip, in pixels."""
+    clip_max_mb: float = Field(default=100, gt=0)
+    """The most that an uploaded clip or video may weigh."""
+
+    size_min: int = Field(default=64, ge=32)
+    """The smallest side that is rendered, in pixels. Sides must be even: H.264's colour planes are half as wide."""
+    size_max: int = Field(default=1920, le=4096)
+    """The largest side that is rendered, in pixels."""
+    max_seconds: int = Field(default=20, ge=1)
+    """The longest video, and the longest extension."""
+    max_total_seconds: int = Field(default=120, ge=1)
+    """The longest extended video, and the longest video that may be uploaded to be edited."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LocalSettings:
+        for low, high in (
+            ("clip_min_seconds", "clip_max_seconds"),
+            ("clip_min_side", "clip_max_side"),
+            ("size_min", "size_max"),
+            ("max_seconds", "max_total_seconds"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} must not be greater than {high}")
+        return self
