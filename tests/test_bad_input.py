@@ -54,7 +54,7 @@ def luna(client):
     return client.create_character(name="Luna", video=CLIP)
 
 
-def refused(call, *words: str, kind: type[Exception] = BadRequestError, param: str | None = None):
+def refused(call, *words, kind=BadRequestError, param=None):
     with pytest.raises(kind) as caught:
         call()
     assert type(caught.value) is kind

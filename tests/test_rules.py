@@ -68,7 +68,9 @@ def test_files_stay_small(file):
 def test_one_version():
     import callsheet
 
-    versions = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"] for folder in DISTRIBUTIONS}
+    versions = {
+        tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"] for folder in DISTRIBUTIONS
+    }
     assert versions == {callsheet.__version__}
     assert f"## {callsheet.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 

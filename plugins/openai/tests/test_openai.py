@@ -87,6 +87,16 @@ def test_errors_and_what_is_no_video(client, upstream):
     assert len(upstream.seen) == 4
 
 
+def test_a_key_that_the_upstream_quotes_is_not_in_the_error(client, upstream):
+    upstream.answer = (
+        401,
+        {"error": {"message": "Incorrect API key provided: sk-test.", "code": "sk-test", "param": None}},
+    )
+    with pytest.raises(AuthenticationError, match=r"provided: \[secret\]") as caught:
+        client.generate_video(prompt="a cat")
+    assert "sk-test" not in f"{caught.value} {vars(caught.value)} {caught.value!r}"
+
+
 def test_what_is_not_there_yet_refuses(client):
     with pytest.raises(UnsupportedOperation, match="provider 'openai' does not implement edit"):
         client.edit(video="video_1", provider="openai", prompt="x")

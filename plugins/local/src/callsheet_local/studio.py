@@ -223,7 +223,7 @@ def cast_of(characters: Sequence[Character], prompt: str) -> tuple[list[Characte
     words = prompt.casefold()
     appearing = [one for one in characters if one.name.casefold() in words]
     warnings = [
-        f"character '{one.name}' ({one.id}) does not appear: the prompt does not say its name"
+        f"character '{one.name}' does not appear: the prompt does not say its name"
         for one in characters
         if one not in appearing
     ]
