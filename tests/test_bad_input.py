@@ -58,6 +58,9 @@ def refused(call, *words, kind=BadRequestError, param=None):
     with pytest.raises(kind) as caught:
         call()
     assert type(caught.value) is kind
+    assert "/tmp/" not in str(caught.value) or kind is ConfigurationError, str(
+        caught.value
+    )  # our own paths help nobody
     for word in words:
         assert word in str(caught.value), f"{word!r} is not in: {caught.value}"
     if param is not None:

@@ -52,9 +52,10 @@ def open_mp4(path: Path) -> Iterator[Any]:
         with av.open(str(path), format="mp4", options=options, metadata_errors="replace") as container:
             yield container
     except (av.error.FFmpegError, UnicodeDecodeError, OverflowError) as error:
+        # `strerror` is the text without our own file's path, which would tell the caller nothing.
         raise NotReadable(
             "not_mp4",
-            f"it is not an MP4 that can be read ({error.strerror if isinstance(error, OSError) else error});"
+            f"it is not an MP4 that can be read ({getattr(error, 'strerror', None) or error});"
             " a file that was cut off, or has only got its name changed to .mp4, looks like this",
         ) from error
 
