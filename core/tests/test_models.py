@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from callsheet import models as m
 from callsheet.body import Upload
+from callsheet.models.base import PATHS_ARE_FILES
 
 VIDEO = {"id": "video_1", "object": "video", "status": "queued", "prompt": None, "quality": "standard"}
 
@@ -47,7 +48,8 @@ def test_input_reference_forms(tmp_path):
     image = tmp_path / "frame.png"
     image.write_bytes(b"png")
     assert isinstance(m.GenerateVideo(prompt="x", input_reference=image).input_reference, Upload)
-    assert isinstance(m.GenerateVideo(prompt="x", input_reference=str(image)).input_reference, Upload)
+    by_clients = m.GenerateVideo.model_validate({"prompt": "x", "input_reference": str(image)}, context=PATHS_ARE_FILES)
+    assert isinstance(by_clients.input_reference, Upload)
     assert isinstance(m.GenerateVideo(prompt="x", input_reference=b"png").input_reference, Upload)
     for url in ("https://example.com/a.png", "data:image/png;base64,AAAA"):
         assert m.GenerateVideo(prompt="x", input_reference=url).wire()["input_reference"] == {"image_url": url}
@@ -122,6 +124,61 @@ def test_reads_of_a_response():
     assert m.Response({}).output == []
     chat = m.ChatCompletion({"choices": [{"message": {"content": "Hi"}}]})
     assert (chat.text, m.ChatCompletion({"choices": []}).text) == ("Hi", None)
+
+
+@pytest.mark.parametrize("where", ["secret.txt", ["a.mp4", "secret.txt"], ["secret.txt"]])
+def test_what_strangers_send_never_reads_our_files(tmp_path, monkeypatch, where):
+    """A gateway validates bodies with these models: a str in one is a text and no path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("secret")
+    for kind, fields in (
+        (m.GenerateVideo, {"prompt": "x", "input_reference": where}),
+        (m.CreateCharacter, {"name": "Luna", "video": where}),
+        (m.Edit, {"prompt": "x", "video": where}),
+    ):
+        try:
+            assert not kind.model_validate(fields).uploads()  # Edit takes a str for an id
+        except ValidationError as error:
+            assert "a file is wanted" in str(error)  # noqa: PT017
+
+
+def test_an_odd_optional_field_does_not_lose_a_paid_job():
+    odd = {
+        "progress": 12.5,
+        "created_at": 1.7e9,
+        "error": "boom",
+        "object": "video.generation",
+        "prompt": [1],
+        "size": 3,
+    }
+    video = m.Video.model_validate({"id": "video_PAID", "status": "failed", "warnings": [{"a": 1}], **odd})
+    assert (video.id, video.progress, video.created_at, video.error.message) == (
+        "video_PAID",
+        12,
+        1_700_000_000,
+        "boom",
+    )
+    assert (video.prompt, video.size, video.warnings) == (None, None, None)
+    nulls = m.Video.model_validate({"id": "v", "status": "failed", "error": {"code": None, "message": None}})
+    assert nulls.error.code is None
+    with pytest.raises(ValidationError):
+        m.Video.model_validate({"id": None, "status": "queued"})
+
+
+def test_constant_fields_are_always_on_the_wire():
+    assert m.Video(id="v", status="queued").wire() == {"id": "v", "object": "video", "status": "queued"}
+    assert m.DeletedVideo(id="v").wire() == {"id": "v", "object": "video.deleted", "deleted": True}
+    assert m.VideoList(data=[]).wire() == {"object": "list", "data": [], "has_more": False}
+    assert m.MintRealtimeSecret(expires_after=60).wire() == {"expires_after": {"anchor": "created_at", "seconds": 60}}
+
+
+def test_results_stand_for_their_ids():
+    luna = m.Character(id="char_1")
+    for characters in (luna, [luna], (c for c in [luna]), {"char_1"}):
+        assert m.GenerateVideo(prompt="x", characters=characters).wire()["characters"] == [{"id": "char_1"}]
+    video = m.Video.model_validate(VIDEO)
+    assert m.GetVideo(video_id=video).video_id == "video_1"
+    assert m.GetCharacter(character_id=luna).character_id == "char_1"
 
 
 def test_secrets_are_not_shown():

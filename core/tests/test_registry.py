@@ -9,6 +9,7 @@ from callsheet import (
     IO,
     Client,
     GenerateVideo,
+    PluginError,
     Provider,
     ProviderConflict,
     ProviderLoadError,
@@ -166,6 +167,41 @@ def test_an_entry_point_that_is_no_provider(thing):
     assert "must name a class derived from callsheet.Provider" in problem_of(thing)
 
 
+def test_odd_settings_and_notes_are_load_errors_and_hide_nobody():
+    class NoSettings(Good):
+        Settings = None
+
+    class NoNotes(Good):
+        notes = None
+
+    assert "NoSettings.Settings must be a class derived from callsheet.ProviderSettings" in problem_of(NoSettings)
+    assert "NoNotes.notes must be a dict" in problem_of(NoNotes)
+    found = registry(Point("a", "a:A", NoSettings), Point("b", "b:B", NoNotes), Point("good", "g:G", Good))
+    assert [bool(info.error) for info in found.describe()] == [True, True, False]
+
+
+def test_what_does_not_load_is_tried_once():
+    class Embedded(Good):
+        embedded = True
+
+    broken, good = Point("bad", "b:B", ImportError("slow and broken")), Point("good", "g:G", Embedded)
+    client = Client(registry=registry(broken, good))
+    for _ in range(3):
+        client.generate_video(prompt="x")
+    assert (broken.loads, good.loads) == (1, 1)
+
+
+@pytest.mark.parametrize("wrong", [None, {"id": "v"}, "v"])
+def test_a_hook_that_returns_something_else(wrong):
+    class Forgetful(Provider):
+        @hookimpl
+        async def generate_video(self, request, io):
+            return wrong
+
+    with pytest.raises(PluginError, match="generate_video of provider 'odd' returned .*; it must return Video"):
+        Client("odd/m", registry=registry(Point("odd", "o:O", Forgetful))).generate_video(prompt="x")
+
+
 def test_properties_of_a_provider_are_not_run():
     class Careful(Good):
         @property
@@ -255,6 +291,11 @@ def test_a_wrap_sees_calls_and_a_broken_one_stops_them(monkeypatch):
 
     client = Client("good/m", registry=registry(Point("good", "g:G", Good), wraps=(answers,)))
     assert client.generate_video(prompt="x").prompt == "from the wrap"
+
+    broken = Point("redact", "r:R", lambda call, result: result)
+    monkeypatch.setattr("callsheet.registry.entry_points", lambda group: [broken] if group == "callsheet.wraps" else [])
+    with pytest.raises(ProviderLoadError, match="'redact'.*must be an `async def wrap"):
+        Client("good/m", registry=Registry(points=[Point("good", "g:G", Good)])).generate_video(prompt="x")
 
     broken = Point("redact", "r:R", ImportError("gone"))
     monkeypatch.setattr("callsheet.registry.entry_points", lambda group: [broken] if group == "callsheet.wraps" else [])

@@ -1,114 +1,30 @@
 """The way of a call: whose account, which model, which ids."""
 
 import pytest
+from core.tests.echo import Echo, Events, echo_registry
 
 from callsheet import (
     IO,
     APIStatusError,
     AsyncClient,
     BadRequestError,
-    Character,
     Client,
     ConfigurationError,
-    CreateCharacter,
     CreateResponse,
-    Edit,
     Event,
-    GenerateVideo,
     GetVideo,
-    ListVideos,
-    MissingCredentials,
     NotFoundError,
-    Provider,
-    ProviderSettings,
-    Registry,
     Response,
     Stream,
     UnknownProvider,
     Video,
-    VideoList,
     hookimpl,
 )
 
 
-class Events:
-    def __init__(self, *events):
-        self.events, self.closed = list(events), False
-
-    async def __anext__(self):
-        if not self.events:
-            raise StopAsyncIteration
-        return self.events.pop(0)
-
-    async def aclose(self):
-        self.closed = True
-
-
-class Echo(Provider):
-    """Says back what reached it."""
-
-    embedded = True
-
-    @hookimpl
-    async def create_character(self, request: CreateCharacter, io: IO) -> Character:
-        return Character(id="char_1", name=request.name)
-
-    @hookimpl
-    async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
-        ids = [ref.id for ref in request.characters or []]
-        return Video(id="v;1", status="queued", model=request.model, prompt=f"{request.prompt}|{ids}|{io.account.id}")
-
-    @hookimpl
-    async def get_video(self, request: GetVideo, io: IO) -> Video:
-        return Video(id=request.video_id, status="completed", remixed_from_video_id="older", error=None)
-
-    @hookimpl
-    async def list_videos(self, request: ListVideos, io: IO) -> VideoList:
-        videos = [Video(id="v;1", status="completed"), Video(id=request.after or "v;2", status="completed")]
-        return VideoList(data=videos, first_id="v;1", last_id=videos[-1].id)
-
-    @hookimpl
-    async def edit(self, request: Edit, io: IO) -> Video:
-        return Video(id="edited", status="queued", prompt=request.video.id, model=request.model)  # type: ignore[union-attr]
-
-    @hookimpl
-    async def responses(self, request: CreateResponse, io: IO) -> Response | Stream:
-        raw = {
-            "phase": None,
-            "id": "r1",
-            "previous_response_id": request.previous_response_id,
-            "big": 2**63,
-            "object": "response",
-        }
-        if request.stream:
-            return Stream(
-                Events(
-                    Event.of("response.created", {"response": raw}), Event("response.output_text.delta", '{"id":"r1"}')
-                )
-            )
-        return Response(raw)
-
-
-class Other(Echo):
-    embedded = False
-
-
-class NeedsKey(Provider):
-    class Settings(ProviderSettings):
-        env = {"api_key": "NEEDS_KEY"}
-        base_url: str | None = "http://127.0.0.1:9"
-
-    @hookimpl
-    async def get_video(self, request: GetVideo, io: IO) -> Video:
-        return Video.model_validate((await io.get(f"/videos/{request.video_id}")).json())
-
-
 @pytest.fixture
 def registry():
-    found = Registry(points=[], wraps=())
-    for name, kind in {"echo": Echo, "other": Other, "needs": NeedsKey}.items():
-        found.register(name, kind)
-    return found
+    return echo_registry()
 
 
 @pytest.fixture
@@ -222,70 +138,8 @@ def test_the_request_of_the_caller_is_not_changed(client):
     assert references == [{"id": luna.id}]
 
 
-def test_accounts_from_config(registry):
-    config = {
-        "accounts": [
-            {"provider": "other", "id": "east", "base_url": "http://east.example"},
-            {"provider": "other", "id": "west", "base_url": "http://west.example"},
-        ]
-    }
-    client = Client(config=config, registry=registry)
-    assert client.generate_video(prompt="a", provider="west").prompt.endswith("|west")
-    assert client.generate_video(prompt="a", model="east/m").prompt.endswith("|east")
-    video = client.generate_video(prompt="a", model="west/m")
-    assert client.edit(video=video, prompt="x").meta.account == "west"
-    with pytest.raises(ConfigurationError, match="several accounts .* provider='east', provider='west'"):
-        client.generate_video(prompt="a", model="other/m")
-    with pytest.raises(ConfigurationError, match="say which account"):
-        client.generate_video(prompt="a")
-    assert (
-        Client(config={"accounts": config["accounts"][:1]}, registry=registry).generate_video(prompt="a").meta.account
-        == "east"
-    )
-    with pytest.raises(ConfigurationError, match="give each an id of its own"):
-        Client(config={"accounts": [config["accounts"][0]] * 2}, registry=registry)
-    for wrong in ({"acounts": []}, {"accounts": {}}, {"accounts": [{"id": "x"}]}):
-        with pytest.raises(ConfigurationError, match=r"provider"):
-            Client(config=wrong, registry=registry)
-    with pytest.raises(NotFoundError, match="an account that this client does not have"):
-        Client(registry=registry).edit(video=video, prompt="x")
-
-
-def test_account_ids_do_not_depend_on_the_secret(registry):
-    ids = {
-        Client("other/m", api_key=key, registry=registry).generate_video(prompt="a").meta.account
-        for key in ("a", "b", None)
-    }
-    assert len(ids) == 1
-    elsewhere = (
-        Client("other/m", base_url="http://x.example", registry=registry).generate_video(prompt="a").meta.account
-    )
-    assert elsewhere not in ids
-
-
-def test_settings_that_nobody_knows(registry):
-    with pytest.raises(
-        ConfigurationError, match="settings for provider 'other': colour: Extra inputs .* Known settings: api_key"
-    ):
-        Client("other/m", settings={"colour": 1}, registry=registry)
-    with pytest.raises(ConfigurationError, match="say for which provider"):
-        Client(api_key="k", registry=registry)
-
-
-def test_a_missing_key_is_named_when_a_call_is_made(client, monkeypatch):
-    with pytest.raises(MissingCredentials, match="set the environment variable NEEDS_KEY") as caught:
-        client.get_video(video_id="x", provider="needs")
-    assert (caught.value.provider, caught.value.status_code) == ("needs", 401)
-
-
-def test_no_embedded_provider_and_two():
-    found = Registry(points=[], wraps=())
-    with pytest.raises(ConfigurationError, match="pip install callsheet-NAME"):
-        Client(registry=found).generate_video(prompt="a")
-    found.register("one", Echo)
-    found.register("two", Echo)
-    with pytest.raises(ConfigurationError, match="say which provider.*one, two"):
-        Client(registry=found).generate_video(prompt="a")
+def test_a_model_name_with_a_slash_at_the_clients_own_provider(registry):
+    assert Client("other/m", registry=registry).generate_video(prompt="a", model="meta-llama/x").model == "meta-llama/x"
 
 
 def test_response_ids_in_documents_and_streams(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,12 +15,14 @@ from callsheet.errors import ConfigurationError
 
 __all__ = ["Account", "ProviderSettings"]
 
+_SECRET_HEADER = re.compile("key|token|secret|auth|cookie|password|credential", re.IGNORECASE)
+
 
 class ProviderSettings(BaseModel):
     """What an account at a provider is configured with. A provider subclasses this to add fields or defaults.
 
     `env` names the environment variable from which a field comes when it is not given; `required` the fields without
-    which no call can be made (checked when a call is made, so that everything loads without a key).
+    which no call can be made: reports say which of them are not set; everything loads without them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -35,16 +38,25 @@ class ProviderSettings(BaseModel):
     timeout: float = 600.0
     """Seconds for a whole call, retries included, until its answer (for a stream: until it begins)."""
 
-    def missing(self) -> list[str]:
-        """The environment variables (or field names) of required settings that have no value."""
-        return [self.env.get(name, name) for name in self.required if not getattr(self, name)]
-
     def secrets(self) -> list[str]:
-        """The values that must never leave for another origin, nor appear in any text."""
+        """The values that must never leave for another origin, nor appear in any text.
+
+        Those of under 8 characters are left out: "x" or "none" is what a server without keys is given, and would be
+        found everywhere.
+        """
         values = [getattr(self, name) for name in type(self).model_fields]
-        return [
-            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()
-        ]
+        keys = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        keys += [value for name, value in self.headers.items() if _SECRET_HEADER.search(name)]
+        return [key for key in keys if len(key) >= 8]
+
+
+def _same_address(url: str | None) -> str | None:
+    """A base URL without what does not make it another one: capitals in the host, a slash at the end."""
+    if url is None:
+        return None
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}".rstrip("/")
 
 
 def _tag(text: str, length: int) -> bytes:
@@ -99,6 +111,12 @@ class Account:
                 f"settings for provider '{provider}': {problems}. Known settings: {known}"
             ) from None
         if id is None:
-            facts = [provider, settings.base_url, settings.organization, settings.project, kind.env.get("api_key")]
+            facts = [
+                provider,
+                _same_address(settings.base_url),
+                settings.organization,
+                settings.project,
+                kind.env.get("api_key"),
+            ]
             id = "acct_" + hashlib.sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:12]
         return cls(provider, settings, id)

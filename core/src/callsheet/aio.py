@@ -6,17 +6,33 @@ with the loop.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from anyio.lowlevel import RunVar
 
+from callsheet import default
 from callsheet.async_client import AsyncClient
 from callsheet.client_base import shared_registry
 from callsheet.default import METHODS
 
 __all__ = ["client", "close"]
+
+
+class _LoopsClient(AsyncClient):
+    """One loop's connections to the providers of the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The providers themselves - their threads, their files - are those of the module functions: one set a process.
+        self.accounts = self.router.accounts = default.client().accounts
+
+    async def close(self) -> None:
+        """Close the loop's connections; the providers end with the process."""
+        if (transport := self._transport) is not None:
+            await cast("AsyncTransport", transport).aclose()
+
 
 _client: RunVar[AsyncClient | None] = RunVar("callsheet.aio.client", None)
 
@@ -24,7 +40,7 @@ _client: RunVar[AsyncClient | None] = RunVar("callsheet.aio.client", None)
 def client() -> AsyncClient:
     """The running loop's client."""
     if (found := _client.get()) is None:
-        _client.set(found := AsyncClient())
+        _client.set(found := _LoopsClient())
     return found
 
 
@@ -37,6 +53,8 @@ async def close() -> None:
 
 
 if TYPE_CHECKING:
+    from callsheet.transport import AsyncTransport
+
     _typed = AsyncClient()
     create_character = _typed.create_character
     get_character = _typed.get_character
@@ -62,8 +80,7 @@ if TYPE_CHECKING:
 else:
 
     async def _call(name: str, *arguments: Any, **keywords: Any) -> Any:
-        result = getattr(client(), name)(*arguments, **keywords)
-        return await result if isinstance(result, Awaitable) else result
+        return await getattr(client(), name)(*arguments, **keywords)
 
     def __getattr__(name: str) -> Callable[..., Any]:
         if name == "providers":

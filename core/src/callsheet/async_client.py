@@ -18,7 +18,7 @@ from callsheet.waiting import OnProgress, wait_for_video
 
 __all__ = ["AsyncClient"]
 
-Characters = Iterable[str | Mapping[str, str]]
+Characters = Iterable[str | m.Character | Mapping[str, str]]
 Image = Source | m.ImageRef | Mapping[str, str]
 VideoSource = VideoId | Source | Mapping[str, str]
 
@@ -43,7 +43,7 @@ class AsyncClient(BaseClient):
         """Make a reusable character from a short clip."""
         return cast("m.Character", await self._call("create_character", options, name=name, video=video))
 
-    async def get_character(self, *, character_id: str, **options: Unpack[CallOptions]) -> m.Character:
+    async def get_character(self, *, character_id: str | m.Character, **options: Unpack[CallOptions]) -> m.Character:
         """Look a character up by its id. NotFoundError if there is none."""
         return cast("m.Character", await self._call("get_character", options, character_id=character_id))
 
@@ -62,9 +62,9 @@ class AsyncClient(BaseClient):
         """Start a video job, and with `wait=True` stay until it is completed."""
         fields = {"seconds": seconds, "size": size, "input_reference": input_reference, "characters": characters}
         video = cast("m.Video", await self._call("generate_video", options, prompt=prompt, **fields))
-        return await self.wait(video, on_progress=on_progress) if wait else video
+        return await self.wait(video, on_progress=on_progress, timeout=options.get("timeout")) if wait else video
 
-    async def get_video(self, *, video_id: str, **options: Unpack[CallOptions]) -> m.Video:
+    async def get_video(self, *, video_id: VideoId, **options: Unpack[CallOptions]) -> m.Video:
         """Look at a video job. A job that failed is returned with status `failed`, not raised."""
         return cast("m.Video", await self._call("get_video", options, video_id=video_id))
 
@@ -79,7 +79,7 @@ class AsyncClient(BaseClient):
         """List videos, `limit` (0-100) at a time; `after` is the last id of the page before."""
         return cast("m.VideoList", await self._call("list_videos", options, limit=limit, order=order, after=after))
 
-    async def delete_video(self, *, video_id: str, **options: Unpack[CallOptions]) -> m.DeletedVideo:
+    async def delete_video(self, *, video_id: VideoId, **options: Unpack[CallOptions]) -> m.DeletedVideo:
         """Delete a video that is completed or failed."""
         return cast("m.DeletedVideo", await self._call("delete_video", options, video_id=video_id))
 
@@ -143,7 +143,7 @@ class AsyncClient(BaseClient):
         """Start a job that continues a video by `seconds`. The result holds old and new; its `seconds` is their total."""
         return cast("m.Video", await self._call("extend", options, video=video, prompt=prompt, seconds=seconds))
 
-    async def remix(self, *, video_id: str, prompt: str, **options: Unpack[CallOptions]) -> m.Video:
+    async def remix(self, *, video_id: VideoId, prompt: str, **options: Unpack[CallOptions]) -> m.Video:
         """Start a job that makes a video anew with another prompt (the older form of `edit`)."""
         return cast("m.Video", await self._call("remix", options, video_id=video_id, prompt=prompt))
 
@@ -158,10 +158,11 @@ class AsyncClient(BaseClient):
     ) -> m.Video:
         """Wait until a video is completed."""
 
-        async def look(id: str) -> m.Video:
-            return cast("m.Video", await self._routed("get_video", {"provider": provider}, {"video_id": id}))
+        async def look(id: str, left: float | None) -> m.Video:
+            options = {"provider": provider, "timeout": left}
+            return cast("m.Video", await self._routed("get_video", options, {"video_id": id}))
 
-        first = video if isinstance(video, m.Video) else await look(video)
+        first = video if isinstance(video, m.Video) else await look(video, timeout)
         return await wait_for_video(
             first, look, self.transport.sleep, on_progress=on_progress, timeout=timeout, poll=poll
         )
@@ -251,9 +252,14 @@ class AsyncClient(BaseClient):
 
     async def close(self) -> None:
         """End what the providers started, and close the connections. Jobs at a provider go on."""
-        await self.transport.run(self.accounts.close)  # a provider may have to wait for its threads
-        if (close := getattr(self._transport, "aclose", None)) is not None:
-            await close()
+        import anyio
+
+        with anyio.CancelScope(shield=True):  # a cancelled program must end its providers' threads, too
+            try:
+                await self.transport.run(self.accounts.close)
+            finally:
+                if (close := getattr(self._transport, "aclose", None)) is not None:
+                    await close()
 
     async def __aenter__(self) -> Self:
         return self

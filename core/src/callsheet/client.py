@@ -20,7 +20,7 @@ from callsheet.waiting import OnProgress, wait_for_video
 __all__ = ["Client", "SyncDownload", "SyncStream"]
 
 T = TypeVar("T")
-Characters = Iterable[str | Mapping[str, str]]
+Characters = Iterable[str | m.Character | Mapping[str, str]]
 Image = Source | m.ImageRef | Mapping[str, str]
 VideoSource = VideoId | Source | Mapping[str, str]
 
@@ -104,7 +104,7 @@ class Client(BaseClient):
         """
         return cast("m.Character", self._call("create_character", options, name=name, video=video))
 
-    def get_character(self, *, character_id: str, **options: Unpack[CallOptions]) -> m.Character:
+    def get_character(self, *, character_id: str | m.Character, **options: Unpack[CallOptions]) -> m.Character:
         """Look a character up by its id. NotFoundError if there is none."""
         return cast("m.Character", self._call("get_character", options, character_id=character_id))
 
@@ -128,9 +128,9 @@ class Client(BaseClient):
         """
         fields = {"seconds": seconds, "size": size, "input_reference": input_reference, "characters": characters}
         video = cast("m.Video", self._call("generate_video", options, prompt=prompt, **fields))
-        return self.wait(video, on_progress=on_progress) if wait else video
+        return self.wait(video, on_progress=on_progress, timeout=options.get("timeout")) if wait else video
 
-    def get_video(self, *, video_id: str, **options: Unpack[CallOptions]) -> m.Video:
+    def get_video(self, *, video_id: VideoId, **options: Unpack[CallOptions]) -> m.Video:
         """Look at a video job. A job that failed is returned with status `failed`, not raised."""
         return cast("m.Video", self._call("get_video", options, video_id=video_id))
 
@@ -145,7 +145,7 @@ class Client(BaseClient):
         """List videos, `limit` (0-100) at a time; `after` is the last id of the page before."""
         return cast("m.VideoList", self._call("list_videos", options, limit=limit, order=order, after=after))
 
-    def delete_video(self, *, video_id: str, **options: Unpack[CallOptions]) -> m.DeletedVideo:
+    def delete_video(self, *, video_id: VideoId, **options: Unpack[CallOptions]) -> m.DeletedVideo:
         """Delete a video that is completed or failed."""
         return cast("m.DeletedVideo", self._call("delete_video", options, video_id=video_id))
 
@@ -209,7 +209,7 @@ class Client(BaseClient):
         """Start a job that continues a video by `seconds`. The result holds old and new; its `seconds` is their total."""
         return cast("m.Video", self._call("extend", options, video=video, prompt=prompt, seconds=seconds))
 
-    def remix(self, *, video_id: str, prompt: str, **options: Unpack[CallOptions]) -> m.Video:
+    def remix(self, *, video_id: VideoId, prompt: str, **options: Unpack[CallOptions]) -> m.Video:
         """Start a job that makes a video anew with another prompt (the older form of `edit`)."""
         return cast("m.Video", self._call("remix", options, video_id=video_id, prompt=prompt))
 
@@ -229,10 +229,11 @@ class Client(BaseClient):
         when the job failed, WaitTimeoutError when time is up (the job goes on: wait for the same id again).
         """
 
-        async def look(id: str) -> m.Video:
-            return cast("m.Video", await self._routed("get_video", {"provider": provider}, {"video_id": id}))
+        async def look(id: str, left: float | None) -> m.Video:
+            options = {"provider": provider, "timeout": left}
+            return cast("m.Video", await self._routed("get_video", options, {"video_id": id}))
 
-        first = video if isinstance(video, m.Video) else finish(look(video))
+        first = video if isinstance(video, m.Video) else finish(look(video, timeout))
         return finish(
             wait_for_video(first, look, self.transport.sleep, on_progress=on_progress, timeout=timeout, poll=poll)
         )
@@ -325,9 +326,11 @@ class Client(BaseClient):
 
     def close(self) -> None:
         """End what the providers started, and close the connections. Jobs at a provider go on."""
-        self.accounts.close()
-        if (close := getattr(self._transport, "close", None)) is not None:
-            close()
+        try:
+            self.accounts.close()
+        finally:
+            if (close := getattr(self._transport, "close", None)) is not None:
+                close()
 
     def __enter__(self) -> Self:
         return self

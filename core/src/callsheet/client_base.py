@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from callsheet.errors import BadRequestError, ConfigurationError
 from callsheet.ids import IdCodec
 from callsheet.io import Transport
-from callsheet.models.base import OperationRequest
+from callsheet.models.base import PATHS_ARE_FILES, OperationRequest
 from callsheet.models.video import Video
 from callsheet.operations import OPERATIONS
 from callsheet.registry import ProviderInfo, Registry
@@ -45,14 +45,14 @@ class BaseClient:
         accounts = Accounts(registry or shared_registry())
         for entry in _config_accounts(config):
             accounts.add(**entry)
-        options = {**(settings or {}), "api_key": api_key, "base_url": base_url}
-        if given(options):
+        options = {**(settings or {}), **given({"api_key": api_key, "base_url": base_url})}
+        if options:
             named = provider or (model.partition("/")[0] if model and "/" in model else None)
             if named is None:
                 raise ConfigurationError(
-                    f"{', '.join(given(options))}: say for which provider, by model='provider/model' or provider='...'"
+                    f"{', '.join(options)}: say for which provider, by model='provider/model' or provider='...'"
                 )
-            accounts.add(named, given(options))
+            accounts.add(named, options)
         self.timeout = timeout
         self._transport = transport
         self.accounts = accounts
@@ -90,7 +90,8 @@ def build_request(
             f"{operation}() has no keyword {unknown[0]!r}; fields that only the provider knows go into extra_body={{...}}"
         )
     try:
-        request = kind.model_validate({**(options.get("extra_body") or {}), **given(rest), **given(fields)})
+        document = {**(options.get("extra_body") or {}), **given(rest), **given(fields)}
+        request = kind.model_validate(document, context=PATHS_ARE_FILES)
     except ValidationError as error:
         raise _bad_request(operation, error) from None
     if sync and any(upload.needs_loop for upload in request.uploads()):

@@ -69,6 +69,8 @@ class CallsheetError(Exception):
     """
 
     status_code: int | None = None
+    video: Video | None = None
+    """The job that the error is about, where there is one."""
 
     def __init__(
         self,
@@ -156,6 +158,8 @@ class UnsupportedOperation(CallsheetError, NotImplementedError):
 class VideoFailedError(CallsheetError):
     """A video job ended as `failed`, or in a state that will never complete. `video` holds the job."""
 
+    video: Video
+
     def __init__(self, video: Video, provider: str | None = None) -> None:
         self.video = video
         reason = f"{video.error.code}: {video.error.message}" if video.error else f"status '{video.status}'"
@@ -165,6 +169,8 @@ class VideoFailedError(CallsheetError):
 
 class WaitTimeoutError(CallsheetError, TimeoutError):
     """`wait` ran out of time. The job goes on: call `wait` again with the same id. `video` is the last state seen."""
+
+    video: Video
 
     def __init__(self, video: Video, seconds: float) -> None:
         self.video = video

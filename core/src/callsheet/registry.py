@@ -7,12 +7,15 @@ import inspect
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from attrs import Factory, define, field, frozen
 
-from callsheet.errors import ProviderConflict, ProviderLoadError, UnknownProvider
+from callsheet.account import ProviderSettings
+from callsheet.errors import PluginError, ProviderConflict, ProviderLoadError, UnknownProvider
 from callsheet.models.base import OperationRequest
 from callsheet.spec import HOOKS, Provider
 
@@ -64,6 +67,7 @@ class Registry:
     _wraps: tuple[Wrap, ...] | None = field(default=None, alias="wraps")
     _classes: dict[str, type[Provider]] = field(factory=dict, init=False)
     _registered: dict[str, type[Provider]] = field(factory=dict, init=False)
+    _failures: dict[str, PluginError] = field(factory=dict, init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
 
     def register(self, name: str, provider: type[Provider]) -> None:
@@ -90,8 +94,15 @@ class Registry:
         if (found := self._registered.get(name) or self._classes.get(name)) is not None:
             return found
         with self._lock:
+            if (failure := self._failures.get(name)) is not None:
+                raise failure  # what failed once in this process would fail again, and take its time
             if name not in self._classes:
-                self._classes[name] = self._load(name)
+                try:
+                    self._classes[name] = self._load(name)
+                except PluginError as error:
+                    if not isinstance(error, UnknownProvider):
+                        self._failures[name] = error
+                    raise
             return self._classes[name]
 
     def wraps(self) -> tuple[Wrap, ...]:
@@ -102,7 +113,7 @@ class Registry:
         with self._lock:
             if self._wraps is None:
                 points = sorted(_allowed(entry_points(group=WRAPS), "CALLSHEET_WRAPS"), key=lambda point: point.name)
-                self._wraps = tuple(_import(point, "CALLSHEET_WRAPS") for point in points)
+                self._wraps = tuple(_wrap(point) for point in points)
             return self._wraps
 
     def describe(self, environ: Mapping[str, str] | None = None) -> list[ProviderInfo]:
@@ -110,8 +121,13 @@ class Registry:
         return [self._describe(name, os.environ if environ is None else environ) for name in self.names()]
 
     def embedded(self) -> list[str]:
-        """The names of the providers that need no key and no network."""
-        return [info.name for info in self.describe() if info.embedded and info.error is None]
+        """The names of the providers that need no key and no network. To know them, all have to be imported, once."""
+        found = []
+        for name in self.names():
+            with suppress(PluginError):
+                if self.provider(name).embedded:
+                    found.append(name)
+        return found
 
     def _offers(self) -> list[EntryPoint]:
         with self._lock:
@@ -150,10 +166,11 @@ class Registry:
         distribution, version = _distribution(points[0]) if points else ("(registered)", "")
         try:
             provider = self.provider(name)
-        except Exception as error:  # whatever a stranger's plugin raises: it is listed, and the others are, too
+        except PluginError as error:  # a stranger's plugin is broken: it is listed, and the others are, too
             return ProviderInfo(name, distribution, version, error=str(error))
         kind = provider.Settings
-        absent = [kind.env.get(field, field) for field in kind.required if not environ.get(kind.env.get(field, ""))]
+        open_ = [field for field in kind.required if not kind.model_fields[field].default]
+        absent = [kind.env.get(field, field) for field in open_ if not environ.get(kind.env.get(field, ""))]
         return ProviderInfo(
             name,
             distribution,
@@ -173,6 +190,19 @@ def offered_hooks(provider: object, name: str) -> frozenset[str]:
             f"provider '{name}': the entry point must name a class derived from callsheet.Provider, not {provider!r:.80}",
             provider=name,
         )
+    kind: Any = provider  # a stranger's class: what its annotations promise need not be so
+    if not (isinstance(kind.Settings, type) and issubclass(kind.Settings, ProviderSettings)):
+        raise ProviderLoadError(
+            f"provider '{name}': {provider.__name__}.Settings must be a class derived from callsheet.ProviderSettings",
+            provider=name,
+        )
+    if not isinstance(kind.notes, Mapping):
+        raise ProviderLoadError(f"provider '{name}': {provider.__name__}.notes must be a dict", provider=name)
+    return _checked_hooks(kind, name)
+
+
+@lru_cache(maxsize=256)
+def _checked_hooks(provider: Any, name: str) -> frozenset[str]:
     offered = set()
     for hook in HOOKS:
         member = inspect.getattr_static(provider, hook)
@@ -218,6 +248,13 @@ def _allowed(points: Iterable[EntryPoint], variable: str) -> list[EntryPoint]:
 def _distribution(point: EntryPoint) -> tuple[str, str]:
     owner = getattr(point, "dist", None)
     return (owner.name, owner.version) if owner is not None else ("unknown distribution", "")
+
+
+def _wrap(point: EntryPoint) -> Wrap:
+    wrap: Wrap = _import(point, "CALLSHEET_WRAPS")
+    if not (inspect.iscoroutinefunction(wrap) or inspect.iscoroutinefunction(getattr(wrap, "__call__", None))):  # noqa: B004  an object may be the wrap
+        raise ProviderLoadError(f"the wrap '{point.name}' ({point.value}) must be an `async def wrap(call, result)`")
+    return wrap
 
 
 def _import(point: EntryPoint, variable: str) -> Any:

@@ -117,7 +117,7 @@ def _document(error: BaseException, message: str, resume: str | None) -> dict[st
     fields = ("param", "code", "provider", "status_code", "request_id", "retry_after")
     known = {name: value for name in fields if (value := getattr(error, name, None)) is not None}
     document: dict[str, Any] = {"error": {"message": message, "type": type(error).__name__, **known}}
-    if isinstance(error, e.VideoFailedError | e.WaitTimeoutError):
+    if isinstance(error, e.CallsheetError) and error.video is not None:
         document["video"] = error.video.wire()
     if resume:
         document["resume"] = resume

@@ -7,11 +7,33 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from attrs import Factory, define
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+)
 
 from callsheet.body import Upload
 
-__all__ = ["File", "IdKind", "Meta", "Model", "OperationRequest", "Prompt", "Result", "Seconds", "Size"]
+__all__ = [
+    "PATHS_ARE_FILES",
+    "File",
+    "IdKind",
+    "Meta",
+    "Model",
+    "OperationRequest",
+    "Prompt",
+    "ResourceId",
+    "Result",
+    "Seconds",
+    "Size",
+]
 
 IdKind: TypeAlias = Literal["character", "video", "resp", "rtc"]
 
@@ -28,6 +50,12 @@ class Model(BaseModel):
     )
     managed: ClassVar[Mapping[str, IdKind]] = {}
     """The fields that hold an id, and of what kind: the router turns managed ids into the provider's, and back."""
+
+    constants: ClassVar[frozenset[str]] = frozenset()
+    """Fields that always go over the wire, with their default where nobody set them."""
+
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002  pydantic's signature
+        self.model_fields_set.update(self.constants)
 
     def wire(self) -> dict[str, Any]:
         """The document as it goes over the wire: what was set, and only that. Absent is not null."""
@@ -73,6 +101,17 @@ class Result(Model):
 
     _meta: Meta = PrivateAttr(default_factory=Meta)
 
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _lenient(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """An optional field that looks odd becomes None: a paid job's id must not be lost for it."""
+        try:
+            return handler(value)
+        except ValidationError:
+            if cls.model_fields[str(info.field_name)].is_required():
+                raise
+            return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
+
     @property
     def meta(self) -> Meta:
         """Set by the router; a provider may set what only it knows, such as `poll_after`."""
@@ -107,15 +146,29 @@ def _prompt(value: object) -> object:
     return value
 
 
-def _file(value: object) -> object:
+PATHS_ARE_FILES = {"paths": True}
+"""The validation context in which a str or list may become a file. The clients set it; a gateway must not: there, a str
+in a request's body is a stranger's, and would read the server's files."""
+
+
+def as_upload(value: object, info: ValidationInfo) -> Upload:
+    """A file out of what a caller gave. ValueError for a str or list that came from who knows where."""
+    if isinstance(value, str | list | Mapping) and not (info.context or {}).get("paths"):
+        raise ValueError(f"a file is wanted, not a {type(value).__name__}")
     return Upload.of(value)  # type: ignore[arg-type]  # anything may come in; Upload.of refuses with a TypeError
+
+
+def _id(value: object) -> object:
+    return value.id if isinstance(value, Result) and isinstance(getattr(value, "id", None), str) else value  # type: ignore[attr-defined]  # just looked
 
 
 Seconds = Annotated[str, BeforeValidator(_seconds)]
 """A string of digits, as OpenAI's wire wants it; ints are accepted."""
 Size = Annotated[str, BeforeValidator(_size)]
 """WIDTHxHEIGHT in pixels."""
+ResourceId = Annotated[str, BeforeValidator(_id)]
+"""An id, or the result that has it: a Video, a Character, a RealtimeCall."""
 Prompt = Annotated[str, BeforeValidator(_prompt)]
 """1 to 32,000 characters."""
-File = Annotated[Upload, BeforeValidator(_file), WithJsonSchema({"type": "string", "format": "binary"})]
+File = Annotated[Upload, BeforeValidator(as_upload), WithJsonSchema({"type": "string", "format": "binary"})]
 """A file to upload: see `callsheet.Upload.of` for what is accepted."""

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from callsheet.models.base import File, IdKind, OperationRequest, Result
+from callsheet.models.base import File, IdKind, OperationRequest, ResourceId, Result
 
 __all__ = ["Character", "CreateCharacter", "GetCharacter"]
 
@@ -22,7 +22,7 @@ class GetCharacter(OperationRequest):
     """Look a character up."""
 
     managed: ClassVar[dict[str, IdKind]] = {"character_id": "character"}
-    character_id: str
+    character_id: ResourceId
 
 
 class Character(Result):

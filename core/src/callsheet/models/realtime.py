@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from callsheet.models.base import IdKind, Model, OperationRequest, Result
+from callsheet.models.base import IdKind, Model, OperationRequest, ResourceId, Result
 
 __all__ = ["ExpiresAfter", "HangUp", "MintRealtimeSecret", "RealtimeCall", "RealtimeSecret", "RelaySDP"]
 
@@ -14,6 +14,7 @@ __all__ = ["ExpiresAfter", "HangUp", "MintRealtimeSecret", "RealtimeCall", "Real
 class ExpiresAfter(Model):
     """When an ephemeral key ends: so many seconds after its creation."""
 
+    constants: ClassVar[frozenset[str]] = frozenset({"anchor"})
     anchor: Literal["created_at"] = "created_at"
     seconds: Annotated[int, Field(ge=10, le=7200)] = 600
 
@@ -64,4 +65,4 @@ class HangUp(OperationRequest):
     """End a call."""
 
     managed: ClassVar[dict[str, IdKind]] = {"call_id": "rtc"}
-    call_id: str
+    call_id: ResourceId

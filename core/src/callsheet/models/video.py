@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from callsheet.body import Upload
-from callsheet.models.base import IdKind, Model, OperationRequest, Prompt, Result, Seconds, Size
+from callsheet.models.base import IdKind, Model, OperationRequest, Prompt, ResourceId, Result, Seconds, Size, as_upload
+from callsheet.models.character import Character
 
 __all__ = [
     "CharacterRef",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
+Whole = Annotated[int, BeforeValidator(lambda v: round(v) if isinstance(v, float) and abs(v) < 1e12 else v)]
+"""A whole number; some servers send 12.5."""
 _VIDEO: dict[str, IdKind] = {"id": "video"}
 
 
@@ -61,32 +64,31 @@ class ImageRef(Model):
 
 
 def _character_refs(value: object) -> object:
-    if isinstance(value, str):
+    if isinstance(value, str | Character):
         value = [value]
-    return (
-        [{"id": item} if isinstance(item, str) else item for item in value]
-        if isinstance(value, list | tuple)
-        else value
-    )
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        return value
+    ids = [item.id if isinstance(item, Character) else item for item in value]
+    return [{"id": item} if isinstance(item, str) else item for item in ids]
 
 
-def _image(value: object) -> object:
+def _image(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str) and value.startswith(("http://", "https://", "data:")):
         return ImageRef(image_url=value)
-    return _reference(value, ImageRef)
+    return value if value is None else _reference(value, ImageRef, info)
 
 
-def _video(value: object) -> object:
+def _video(value: object, info: ValidationInfo) -> object:
     if isinstance(value, Video):
         return VideoRef(id=value.id)
-    return VideoRef(id=value) if isinstance(value, str) else _reference(value, VideoRef)
+    return VideoRef(id=value) if isinstance(value, str) else _reference(value, VideoRef, info)
 
 
-def _reference(value: object, kind: type[Model]) -> object:
+def _reference(value: object, kind: type[Model], info: ValidationInfo) -> object:
     """A mapping or model is a reference, everything else a file."""
     if isinstance(value, Mapping):
         return kind.model_validate(dict(value))
-    return value if isinstance(value, kind) else Upload.of(value)  # type: ignore[arg-type]  # see base._file
+    return value if isinstance(value, kind) else as_upload(value, info)
 
 
 class GenerateVideo(OperationRequest):
@@ -95,9 +97,7 @@ class GenerateVideo(OperationRequest):
     prompt: Prompt
     seconds: Seconds | None = None
     size: Size | None = None
-    input_reference: Annotated[
-        Upload | ImageRef | None, BeforeValidator(lambda v: None if v is None else _image(v))
-    ] = None
+    input_reference: Annotated[Upload | ImageRef | None, BeforeValidator(_image)] = None
     """The first frame: a file, `{"image_url": ...}` or `{"file_id": ...}`."""
     characters: Annotated[list[CharacterRef] | None, BeforeValidator(_character_refs)] = None
     """`[{"id": ...}]`, or just the ids. The prompt must say each character's name."""
@@ -107,7 +107,7 @@ class GetVideo(OperationRequest):
     """Look at a video job."""
 
     managed: ClassVar[dict[str, IdKind]] = {"video_id": "video"}
-    video_id: str
+    video_id: ResourceId
 
 
 class ListVideos(OperationRequest):
@@ -116,7 +116,7 @@ class ListVideos(OperationRequest):
     managed: ClassVar[dict[str, IdKind]] = {"after": "video"}
     limit: Annotated[int, Field(ge=0, le=100)] | None = None
     order: Literal["asc", "desc"] | None = None
-    after: str | None = None
+    after: ResourceId | None = None
 
 
 class DeleteVideo(GetVideo):
@@ -153,15 +153,15 @@ class Remix(OperationRequest):
     """Make a video anew with another prompt (the older form of `Edit`)."""
 
     managed: ClassVar[dict[str, IdKind]] = {"video_id": "video"}
-    video_id: str
+    video_id: ResourceId
     prompt: Prompt
 
 
 class VideoError(Model):
     """Why a job failed."""
 
-    code: str = ""
-    message: str = ""
+    code: str | None = None
+    message: str | None = None
 
 
 class Video(Result):
@@ -169,35 +169,37 @@ class Video(Result):
 
     managed: ClassVar[dict[str, IdKind]] = {"id": "video", "remixed_from_video_id": "video"}
     id: str
-    object: Literal["video"] = "video"
+    constants: ClassVar[frozenset[str]] = frozenset({"object"})
+    object: str = "video"
     model: str | None = None
     status: str
     """`queued`, `in_progress`, `completed` or `failed`."""
-    progress: int | None = None
+    progress: Whole | None = None
     """0 to 100."""
-    created_at: int | None = None
-    completed_at: int | None = None
-    expires_at: int | None = None
+    created_at: Whole | None = None
+    completed_at: Whole | None = None
+    expires_at: Whole | None = None
     """When the bytes vanish; all times are Unix time in seconds."""
     prompt: str | None = None
     size: str | None = None
     seconds: Annotated[str | None, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)] = None
     remixed_from_video_id: str | None = None
-    error: VideoError | None = None
+    error: Annotated[VideoError | None, BeforeValidator(lambda v: {"message": v} if isinstance(v, str) else v)] = None
     warnings: list[str] | None = None
     """Callsheet's own: what the caller should know though the job goes on, such as a name missing from the prompt."""
 
     @property
     def finished(self) -> bool:
         """Whether the job has ended, well or badly."""
-        return self.status not in {"queued", "in_progress"}
+        return self.status in {"completed", "failed", "cancelled", "expired"}
 
 
 class VideoList(Result):
     """A page of videos."""
 
     managed: ClassVar[dict[str, IdKind]] = {"first_id": "video", "last_id": "video"}
-    object: Literal["list"] = "list"
+    constants: ClassVar[frozenset[str]] = frozenset({"object", "has_more"})
+    object: str = "list"
     data: list[Video]
     first_id: str | None = None
     last_id: str | None = None
@@ -208,6 +210,7 @@ class DeletedVideo(Result):
     """The receipt for a deleted video."""
 
     managed: ClassVar[dict[str, IdKind]] = _VIDEO
+    constants: ClassVar[frozenset[str]] = frozenset({"object", "deleted"})
     id: str
     object: str = "video.deleted"
     deleted: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from attrs import define, field
@@ -30,6 +31,8 @@ class Accounts:
     def add(self, provider: str, options: Mapping[str, Any], id: str | None = None) -> Account:
         """Configure an account. ConfigurationError when another one has its id already."""
         account = Account.of(provider, self.registry.provider(provider).Settings, options, id=id)
+        if id is not None and id != provider and id in self.registry.names():
+            raise ConfigurationError(f"the account id '{id}' is the name of a provider; give the account another id")
         if account.id in self._configured:
             raise ConfigurationError(
                 f"two accounts have the id '{account.id}' (provider '{provider}'); give each an id of its own"
@@ -74,7 +77,9 @@ class Accounts:
         embedded = self.registry.embedded()
         if len(embedded) == 1:
             return self._environments(embedded[0])
-        installed = ", ".join(self.registry.names()) or "none; install a provider plugin first: pip install callsheet-NAME"
+        installed = (
+            ", ".join(self.registry.names()) or "none; install a provider plugin first: pip install callsheet-NAME"
+        )
         raise ConfigurationError(
             "say which provider: model='provider/model' or provider='...'."
             f" Installed: {installed}. ({len(embedded)} of them work without a key.)"
@@ -104,8 +109,9 @@ class Accounts:
         with self._lock:
             self._closed = True
             dispatchers, self._dispatchers = self._dispatchers, {}
-        for dispatcher in dispatchers.values():
-            dispatcher.provider.close()
+        with ExitStack() as all_of_them:  # also when one of them fails
+            for dispatcher in dispatchers.values():
+                all_of_them.callback(dispatcher.provider.close)
 
     def _environments(self, name: str) -> Account:
         with self._lock:

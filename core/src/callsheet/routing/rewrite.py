@@ -69,7 +69,8 @@ def _replaced(raw: dict[str, Any], managed: Any, change: Change) -> dict[str, An
 
 def _event(event: Event, change: Change) -> Event:
     # Only lifecycle events hold a response; deltas, which are most of a stream, are not decoded at all.
-    if not (event.type.startswith("response.") and '"response"' in event.raw):
+    # Servers that name no event types send "message".
+    if not (event.type.startswith(("response.", "message")) and '"response"' in event.raw):
         return event
     data = event.data
     if not isinstance(data, dict) or not isinstance(data.get("response"), dict):

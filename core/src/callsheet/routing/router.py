@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, frozen
 
 from callsheet.account import Account
-from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError
+from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
 from callsheet.ids import IdCodec
 from callsheet.io import IO, Transport
 from callsheet.models.base import IdKind, Meta, OperationRequest
@@ -16,6 +16,7 @@ from callsheet.operations import OPERATIONS
 from callsheet.routing.accounts import Accounts
 from callsheet.routing.retry import with_retries
 from callsheet.routing.rewrite import replace_ids, with_managed_ids
+from callsheet.stream import Stream
 
 __all__ = ["Deployment", "Router"]
 
@@ -76,7 +77,15 @@ class Router:
             raise
 
     def _finished(self, result: Any, io: IO, account: Account) -> Any:
-        result = with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id))
+        kind = io.operation.result
+        if not isinstance(result, Stream | (type(None) if kind is None else kind)):
+            raise PluginError(
+                f"{io.operation.name} of provider '{account.provider}' returned {type(result).__name__}; it must return"
+                f" {'None' if kind is None else kind.__name__}: this is a bug of the plugin",
+                provider=account.provider,
+            )
+        # Some servers send empty ids, which stand for nothing.
+        result = with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id else id)
         if isinstance(meta := getattr(result, "meta", None), Meta):
             result.meta = _merged(meta, io.meta, account)
         return result
@@ -143,7 +152,7 @@ class Router:
         if model is None or "/" not in model:
             return None, model
         prefix, _, rest = model.partition("/")
-        if not self.accounts.is_name(prefix) and self.default_provider:
+        if not self.accounts.is_name(prefix) and (self.default_provider or self.default_model not in {None, model}):
             return None, model  # a model name with a slash, at the client's own provider
         if not rest:
             raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
