@@ -6,18 +6,21 @@ client's methods block and nothing ever suspends, and on asyncio and trio.
 
 from __future__ import annotations
 
+import gc
 import inspect
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
+import psutil  # type: ignore[import-untyped]  # its stubs are a distribution of their own
 import pytest
-
-from callsheet import AsyncClient, Client, SyncDownload, SyncStream
-from callsheet.drive import finish
 from core.tests.server import Server
 from core.tests.wire import KEY, registry
+
+from callsheet import AsyncClient, BlockingTransport, Client, SyncDownload, SyncStream
+from callsheet.drive import finish
 
 
 class Awaited:
@@ -95,6 +98,12 @@ class Mode:
             anyio.run(whole, backend=self.name)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> None:
+    """Import the HTTP client now: it would count against the first test's deadline."""
+    BlockingTransport()._start().close()
+
+
 @pytest.fixture(params=["blocking", "asyncio", "trio"])
 def mode(request: pytest.FixtureRequest) -> Mode:
     return Mode(request.param)
@@ -112,6 +121,37 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def client(mode: Mode, server: Server) -> Any:
     return mode.client(server)
+
+
+class Held:
+    """How many files and threads this process holds, and whether it comes back to that."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._here = psutil.Process()
+        self.files, self.threads = self._here.num_fds(), threading.active_count()
+
+    def more(self, files: int = 0, within: float = 2.0) -> str:
+        """What is held beyond, apart from `files`; empty if nothing. The server is given some time to close its ends."""
+        end = time.monotonic() + within
+        while True:
+            gc.collect()
+            open_files, threads = self._here.num_fds(), threading.active_count()
+            if open_files <= self.files + files and threads <= self.threads:
+                return ""
+            if time.monotonic() > end:
+                return f"{open_files - self.files} files and {threads - self.threads} threads more than before"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def held(server: Server) -> Held:
+    return Held()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Leaving an HTTP stream early abandons httpx's and httpcore's own nested generators; trio tells of each. Not ours.
+    config.addinivalue_line("filterwarnings", r"ignore:Async generator 'http(x|core)2?\._:ResourceWarning")
 
 
 @pytest.hookimpl(tryfirst=True)

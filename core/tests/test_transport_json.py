@@ -12,11 +12,11 @@ import httpx
 import httpx2
 import pytest
 import trio
-
-from callsheet import AsyncTransport, BlockingTransport, Client
 from core.tests.conftest import Mode
 from core.tests.server import Exchange, Server, events, json_answer, sse_answer
 from core.tests.wire import KEY, registry
+
+from callsheet import AsyncTransport, BlockingTransport, Client
 
 VIDEO = {"id": "v1", "status": "queued", "progress": 0, "seconds": "8"}
 

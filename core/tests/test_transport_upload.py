@@ -6,16 +6,17 @@ import email
 import email.policy
 import hashlib
 import io
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from callsheet import APIConnectionError
 from core.tests.conftest import Mode
 from core.tests.server import Seen, Server, json_answer, reset_at_once
+
+from callsheet import APIConnectionError
 
 CLIP = bytes(range(256)) * 3000  # 750 KiB: three pieces
 
@@ -166,25 +167,31 @@ async def test_a_source_that_yields_something_else_than_bytes(client: Any, chara
     assert not any(seen.whole for seen in characters.seen)
 
 
-async def test_a_file_that_shrank_and_one_that_grew(client: Any, characters: Server, clip: Path) -> None:
-    with clip.open("r+b") as file:
+class Changing(io.BufferedReader):
+    """A file that somebody cuts or lengthens while it is read."""
 
-        class Changing(io.BufferedReader):
-            def read(self, size: int | None = -1, /) -> bytes:
-                file.truncate(self.change)
-                return super().read(size)
+    length = 0
 
-            change = 10
+    def read(self, size: int | None = -1, /) -> bytes:
+        os.truncate(self.name, self.length)
+        return super().read(size)
 
-        with Changing(io.FileIO(clip)) as shrinking, pytest.raises(APIConnectionError, match="shorter"):
-            await client.create_character(name="Luna", video=shrinking)
-        assert not any(seen.whole for seen in characters.seen)
-        clip.write_bytes(CLIP)
-        Changing.change = len(CLIP) + 5000
-        with Changing(io.FileIO(clip)) as growing:
-            await client.create_character(name="Luna", video=growing)
-        # What there was when it was given is what arrives.
-        assert characters.seen[-1].whole
+
+async def test_a_file_that_becomes_shorter(client: Any, characters: Server, clip: Path) -> None:
+    with Changing(io.FileIO(clip)) as file:
+        file.length = 300_000
+        with pytest.raises(ValueError, match="shorter"):
+            await client.create_character(name="Luna", video=file)
+    assert not any(seen.whole for seen in characters.seen)
+
+
+async def test_a_file_that_becomes_longer(client: Any, characters: Server, clip: Path) -> None:
+    """What there was when it was given is what arrives."""
+    clip.write_bytes(SMALL)
+    with Changing(io.FileIO(clip)) as file:
+        file.length = len(SMALL) + 1000
+        await client.create_character(name="Luna", video=file)
+    assert form(characters.seen[0])["video"][2] == SMALL
 
 
 async def test_the_file_of_a_broken_upload_is_closed(client: Any, server: Server, clip: Path) -> None:

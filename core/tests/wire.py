@@ -36,7 +36,7 @@ def _simple(name: str, method: str, route: str, result: type[Any] | None) -> Cal
             return None
         if hasattr(result, "model_validate"):
             return result.model_validate(reply.json())
-        return result(reply.json())
+        return result(reply.document())
 
     hook.__name__ = name
     return hookimpl(hook)
@@ -98,7 +98,7 @@ class Wire(Provider):
         if request.stream:
             body = m.base.Model.wire(request)
             return Stream(SSEEvents(await io.stream(Request("POST", "/responses", body=_json(body)))))
-        return m.Response((await io.post_json("/responses", request.wire())).json())
+        return m.Response((await io.post_json("/responses", request.wire())).document())
 
     get_character = _simple("get_character", "GET", "/characters", m.Character)
     list_videos = _simple("list_videos", "GET", "/videos", m.VideoList)
@@ -107,7 +107,11 @@ class Wire(Provider):
     extend = _simple("extend", "POST", "/extensions", m.Video)
     remix = _simple("remix", "POST", "/remix", m.Video)
     mint_realtime_secret = _simple("mint_realtime_secret", "POST", "/secrets", m.RealtimeSecret)
-    relay_sdp = _simple("relay_sdp", "POST", "/calls", None)
+
+    @hookimpl
+    async def relay_sdp(self, request: m.RelaySDP, io: IO) -> m.RealtimeCall:
+        return m.RealtimeCall(id="rtc_1", sdp=(await io.send(Request("POST", "/calls"))).content)
+
     hang_up = _simple("hang_up", "POST", "/hangup", None)
     get_response = _simple("get_response", "GET", "/response", m.Response)
     delete_response = _simple("delete_response", "DELETE", "/response", m.DeletedResponse)

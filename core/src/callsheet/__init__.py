@@ -15,13 +15,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from callsheet.account import ProviderSettings
+from callsheet.auth import ApiKey, AuthScheme, Bearer
 from callsheet.body import Body, Upload
 from callsheet.errors import *  # noqa: F403  the whole tree is public
-from callsheet.io import IO, ByteStream, Reply, Request
+from callsheet.io import IO, ByteStream, Reply, Request, Transport, path_segment
 from callsheet.models import *  # noqa: F403  and all models are
 from callsheet.operations import OPERATIONS
 from callsheet.registry import Call, ProviderInfo, Registry, Wrap
-from callsheet.spec import Provider, hookimpl
+from callsheet.spec import Provider, envelope_error, hookimpl
+from callsheet.sse import SSEEvents
 from callsheet.stream import Download, Event, Stream
 
 if TYPE_CHECKING:
@@ -75,10 +77,13 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "ApiKey",
     "AsyncClient",
     "AsyncTransport",
+    "AuthScheme",
     "AuthenticationError",
     "BadRequestError",
+    "Bearer",
     "BlockingTransport",
     "Body",
     "ByteStream",
@@ -138,9 +143,11 @@ __all__ = [
     "Request",
     "Response",
     "Result",
+    "SSEEvents",
     "Stream",
     "SyncDownload",
     "SyncStream",
+    "Transport",
     "UnknownProvider",
     "UnprocessableEntityError",
     "UnsupportedOperation",
@@ -161,6 +168,7 @@ __all__ = [
     "delete_video",
     "download_video",
     "edit",
+    "envelope_error",
     "extend",
     "generate_video",
     "get_character",
@@ -171,6 +179,7 @@ __all__ = [
     "list_input_items",
     "list_videos",
     "mint_realtime_secret",
+    "path_segment",
     "providers",
     "relay_sdp",
     "remix",

@@ -172,10 +172,11 @@ class AsyncClient(BaseClient):
         *,
         session: Mapping[str, Any] | None = None,
         expires_after: int | Mapping[str, Any] | None = None,
+        safety_identifier: str | None = None,
         **options: Unpack[CallOptions],
     ) -> m.RealtimeSecret:
         """Make an ephemeral key for a browser. `expires_after` is in seconds, 10 to 7200; `session` as the provider wants it."""
-        fields = {"session": session, "expires_after": expires_after}
+        fields = {"session": session, "expires_after": expires_after, "safety_identifier": safety_identifier}
         return cast("m.RealtimeSecret", await self._call("mint_realtime_secret", options, **fields))
 
     async def relay_sdp(
@@ -184,10 +185,11 @@ class AsyncClient(BaseClient):
         sdp: bytes | str,
         session: Mapping[str, Any] | None = None,
         ephemeral_key: str | None = None,
+        webrtcfilter: bool | None = None,
         **options: Unpack[CallOptions],
     ) -> m.RealtimeCall:
         """Bring an SDP offer to the provider: returns the call's id and the SDP answer, byte for byte."""
-        fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key}
+        fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key, "webrtcfilter": webrtcfilter}
         return cast("m.RealtimeCall", await self._call("relay_sdp", options, **fields))
 
     async def hang_up(self, *, call_id: str, **options: Unpack[CallOptions]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import mimetypes
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -44,7 +45,7 @@ class Upload:
         match value:
             case Upload():
                 return value
-            case (str() as name, content):
+            case tuple((str() as name, content)):
                 named = cls.of(content, name)
                 named.filename, named.content_type = name, _media_type(name)
                 return named
@@ -55,10 +56,12 @@ class Upload:
                 return cls(path, path.name, _media_type(path.name), size)
             case bytes() | bytearray() | memoryview():
                 return cls(bytes(value), default_name, _media_type(default_name), len(value))
+        if isinstance(value, AsyncIterable):  # before `read`: that of an async file is a coroutine
+            return cls(value, default_name, _media_type(default_name), replayable=False)
+        if inspect.iscoroutinefunction(getattr(value, "read", None)):
+            raise TypeError("the file's read() is async: pass an async iterator of its bytes, or the file beneath it")
         if hasattr(value, "read"):
             return cls._of_file(cast("BinaryIO", value), default_name)
-        if isinstance(value, AsyncIterable):
-            return cls(value, default_name, _media_type(default_name), replayable=False)
         if isinstance(value, Iterable):
             return cls(value, default_name, _media_type(default_name), replayable=not isinstance(value, Iterator))
         raise TypeError(
@@ -85,33 +88,48 @@ class Upload:
         """Whether only the async client can read it."""
         return isinstance(self.source, AsyncIterable)
 
-    async def chunks(self, run: Run) -> AsyncIterator[bytes]:
-        """Yield the content in pieces. `run` is `io.run`: blocking reads go through it."""
+    async def chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
+        """Yield the content in pieces. `run` is `io.run`: blocking reads go through it.
+
+        Exactly `size` bytes where that is known, however the file has changed since: ValueError when it became shorter.
+        """
         if self.started and not self.replayable:
             raise ValueError(f"{self.filename} was read already and can't be read from its start again")
         self.started = True
+        left = self.size
+        async with aclosing(self._pieces(run)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, bytes | bytearray | memoryview):
+                    raise TypeError(f"{self.filename}: pieces of bytes are wanted, not {type(piece).__name__}")
+                content = bytes(piece if left is None else piece[:left])
+                if content:
+                    yield content
+                if left is not None and not (left := left - len(content)):
+                    return
+        if left:
+            raise ValueError(f"{self.filename} became {left:,} bytes shorter while it was sent")
+
+    async def _pieces(self, run: Run) -> AsyncGenerator[Any, None]:
         source = self.source
         if isinstance(source, bytes):
             for start in range(0, len(source), CHUNK):
                 yield source[start : start + CHUNK]
         elif isinstance(source, Path):
-            file = await run(source.open, "rb")
-            try:
+            # Opened here and not in a thread: a call cancelled meanwhile would never get it, to close it.
+            with source.open("rb") as file:
                 while chunk := await run(file.read, CHUNK):
                     yield chunk
-            finally:
-                file.close()
+        elif isinstance(source, AsyncIterable):
+            async for chunk in source:
+                yield chunk
         elif hasattr(source, "read"):
             if self.replayable:
                 await run(source.seek, self._start)
             while chunk := await run(source.read, CHUNK):
                 yield chunk
-        elif isinstance(source, AsyncIterable):
-            async for chunk in source:
-                yield chunk
         else:
-            iterator = iter(source)
-            while (chunk := await run(next, iterator, None)) is not None:
+            iterator, end = iter(source), object()
+            while (chunk := await run(next, iterator, end)) is not end:
                 yield chunk
 
     def __repr__(self) -> str:
@@ -141,12 +159,22 @@ class Body:
     @classmethod
     def json(cls, document: object) -> Body:
         """A JSON document, in UTF-8, as compact as can be."""
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        return cls([text.encode("utf-8", "surrogatepass")], "application/json")
+        try:
+            text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                text = json.dumps(
+                    document, separators=(",", ":")
+                )  # a lone surrogate has a spelling in JSON, none in UTF-8
+        except TypeError as error:
+            raise TypeError(f"{error}; a request that carries a file is a form: io.post_form") from None
+        return cls([text.encode()], "application/json")
 
     @classmethod
-    def form(cls, fields: Iterable[tuple[str, str | bytes | Upload | tuple[bytes, str]]]) -> Body:
-        """A multipart form (RFC 7578). A value is text, bytes with a media type (no filename), or a file."""
+    def form(cls, fields: Iterable[tuple[str, object]]) -> Body:
+        """A multipart form (RFC 7578).
+
+        A value is text, bytes, bytes with a media type (no filename), a file, or anything else, which is sent as JSON.
+        """
         boundary = secrets.token_hex(16)
         parts: list[bytes | Upload] = []
         for name, value in fields:
@@ -156,14 +184,18 @@ class Body:
                     head += f'; filename="{quoted(value.filename)}"\r\nContent-Type: {value.content_type}'
                 case (bytes(), str() as media_type):
                     head += f"\r\nContent-Type: {media_type}"
-            parts.append(f"{head}\r\n\r\n".encode())
+            if head.count("\n") > 2:  # names are escaped: the break came with a media type
+                raise ValueError(f"the media type of {name!r} has a line break in it")
+            parts.append(f"{head}\r\n\r\n".encode("utf-8", "replace"))
             match value:
                 case str():
                     parts.append(value.encode("utf-8", "surrogatepass"))
-                case (content, _):
+                case (bytes() as content, str()):
                     parts.append(content)
-                case _:
+                case bytes() | Upload():
                     parts.append(value)
+                case _:
+                    parts.append(json.dumps(value, separators=(",", ":")).encode())
             parts.append(b"\r\n")
         parts.append(f"--{boundary}--\r\n".encode())
         return cls(parts, f"multipart/form-data; boundary={boundary}")
@@ -188,12 +220,13 @@ class Body:
         """Whether a file in it has begun to be read."""
         return any(file.started for file in self.files)
 
-    async def chunks(self, run: Run) -> AsyncIterator[bytes]:
+    async def chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
         """Yield the body in pieces; `run` as in `Upload.chunks`."""
         for part in self.parts:
             if isinstance(part, Upload):
-                async for chunk in part.chunks(run):
-                    yield chunk
+                async with aclosing(part.chunks(run)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
             else:
                 yield part
 
@@ -204,12 +237,3 @@ class Body:
 def quoted(name: str) -> str:
     """A field's or file's name as it stands between the quotes of a Content-Disposition header (WHATWG's escaping)."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def flattened(fields: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Plain form fields: text as it is, everything else as JSON, absent ones left out."""
-    return [
-        (name, value if isinstance(value, str) else json.dumps(value))
-        for name, value in fields.items()
-        if value is not None
-    ]

@@ -243,10 +243,11 @@ class Client(BaseClient):
         *,
         session: Mapping[str, Any] | None = None,
         expires_after: int | Mapping[str, Any] | None = None,
+        safety_identifier: str | None = None,
         **options: Unpack[CallOptions],
     ) -> m.RealtimeSecret:
         """Make an ephemeral key for a browser. `expires_after` is in seconds, 10 to 7200; `session` as the provider wants it."""
-        fields = {"session": session, "expires_after": expires_after}
+        fields = {"session": session, "expires_after": expires_after, "safety_identifier": safety_identifier}
         return cast("m.RealtimeSecret", self._call("mint_realtime_secret", options, **fields))
 
     def relay_sdp(
@@ -255,13 +256,14 @@ class Client(BaseClient):
         sdp: bytes | str,
         session: Mapping[str, Any] | None = None,
         ephemeral_key: str | None = None,
+        webrtcfilter: bool | None = None,
         **options: Unpack[CallOptions],
     ) -> m.RealtimeCall:
         """Bring an SDP offer to the provider: returns the call's id and the SDP answer, byte for byte.
 
         With `ephemeral_key` the call is made in its name, else in the account's, and `session` says what it shall be.
         """
-        fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key}
+        fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key, "webrtcfilter": webrtcfilter}
         return cast("m.RealtimeCall", self._call("relay_sdp", options, **fields))
 
     def hang_up(self, *, call_id: str, **options: Unpack[CallOptions]) -> None:

@@ -6,12 +6,14 @@ Without an entity tag nothing proves that old and new bytes belong together: the
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from attrs import frozen
+from attrs import define
 
 from callsheet.errors import APIConnectionError, APIStatusError
 from callsheet.stream import Download
@@ -23,17 +25,31 @@ OnBytes = Callable[[int, int | None], object]
 Fetch = Callable[[str | None, str | None], Awaitable[Download]]
 
 
-@frozen
+@define(eq=False)
 class _Part:
-    """The unfinished file and its tag."""
+    """The unfinished file, locked against other downloads to the same place, and its tag."""
 
     path: Path
     tag: Path
+    file: BinaryIO
+    shared: bool
+    """Whether a later call may go on with it."""
 
     @classmethod
-    def beside(cls, target: Path, key: str) -> _Part:
+    def claim(cls, target: Path, key: str) -> _Part:
+        """The part that a download broken off before has left, or a new one; one of its own if another call has that."""
         path = target.with_name(f".{target.name}.{key}.part")
-        return cls(path, path.with_name(path.name + ".etag"))
+        for _ in range(10):
+            file = path.open("ab")
+            if not _locked(file):
+                file.close()
+                break
+            # Between opening and locking, another call may have finished it: then it has its final name now.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return cls(path, path.with_name(path.name + ".etag"), file, True)
+            file.close()
+        own = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        return cls(own, own.with_name(own.name + ".etag"), own.open("ab"), False)
 
     def resumable(self) -> tuple[int, str] | None:
         """How many bytes there are, and their entity tag."""
@@ -49,9 +65,35 @@ class _Part:
         else:
             self.tag.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.tag.unlink(missing_ok=True)
+
     def finish(self, target: Path) -> None:
+        self.file.flush()
+        if os.name == "nt":  # an open file can't be renamed there
+            self.file.close()
         self.path.replace(target)
         self.tag.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Close it. What nobody can go on with is removed."""
+        self.file.close()
+        if self.path.exists() and not (self.shared and self.path.stat().st_size):
+            self.discard()
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file for as long as it is open; False where another call has it, or the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True  # Windows: two downloads to one place are not told apart there
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 async def save(
@@ -64,34 +106,58 @@ async def save(
     """Fetch into `target`. `fetch(range, if_range)` opens the download; `key` tells downloads to one target apart.
 
     Raises APIConnectionError when fewer bytes came than were announced; what is there is kept for the next try.
+    FileNotFoundError and IsADirectoryError tell, before anything is asked for, that nothing can be written there.
     """
     if await run(target.is_dir):
         raise IsADirectoryError(f"{target} is a directory; name a file in it")
-    part = _Part.beside(target, key)
-    old = part.resumable()
+    if not await run(target.parent.is_dir):
+        raise FileNotFoundError(f"there is no folder {target.parent} to save {target.name} in; make it first")
+    # Opened here and not in a thread: a call cancelled meanwhile would never get it, to close it.
+    part = _Part.claim(target, key)
     try:
-        download = await fetch(f"bytes={old[0]}-", old[1]) if old else await fetch(None, None)
-    except APIStatusError as error:
-        if old is None or error.status_code != 416:  # 416: nothing lies beyond what is there
-            raise
-        old, download = None, await fetch(None, None)
-    async with aclosing(download):
-        resumed = old is not None and download.partial and download.start == old[0]
-        if old is not None and download.partial and not resumed:
-            raise APIConnectionError(f"asked for the bytes from {old[0]}, got those from {download.start}", sent=True)
-        done = old[0] if resumed and old is not None else 0
-        total = download.total if download.total is not None else download.size
-        part.remember(download.etag)
-        file = await run(part.path.open, "ab" if resumed else "wb")
-        try:
-            async for chunk in download:
-                await run(file.write, chunk)
-                done += len(chunk)
-                if on_bytes is not None:
-                    on_bytes(done, total)
-        finally:
-            await run(file.close)
-    if total is not None and done != total:
-        raise APIConnectionError(f"{done:,} of {total:,} bytes arrived; ask again to go on from there", sent=True)
-    part.finish(target)
+        await _fill(part, fetch, run, on_bytes)
+        await run(part.finish, target)
+    finally:
+        part.release()
     return target
+
+
+async def _fill(part: _Part, fetch: Fetch, run: Callable[..., Awaitable[Any]], on_bytes: OnBytes | None) -> None:
+    old, download = await _opened(fetch, await run(part.resumable))
+    async with aclosing(download):
+        if download.partial and old is None:
+            raise APIConnectionError("asked for the whole, got a part of it", sent=True)
+        done = 0 if old is None else old[0]
+        total = download.total
+        if total is None and download.size is not None:
+            total = done + download.size
+        await run(part.file.truncate, done)
+        await run(part.remember, download.etag)
+        async for chunk in download:
+            await run(part.file.write, chunk)
+            done += len(chunk)
+            if on_bytes is not None:
+                on_bytes(done, total)
+    if total is not None and done != total:
+        if done > total:
+            await run(part.discard)
+        raise APIConnectionError(f"{done:,} of {total:,} bytes arrived; ask again to go on from there", sent=True)
+
+
+async def _opened(fetch: Fetch, old: tuple[int, str] | None) -> tuple[tuple[int, str] | None, Download]:
+    """A download that goes on from the bytes that are there, or one of the whole; with what of them may stay."""
+    if old is None:
+        return None, await fetch(None, None)
+    try:
+        download = await fetch(f"bytes={old[0]}-", old[1])
+    except APIStatusError as error:
+        if error.status_code != 416:  # 416: nothing lies beyond what is there
+            raise
+        return None, await fetch(None, None)
+    if not download.partial:
+        return None, download
+    if download.start == old[0] and download.etag == old[1]:
+        return old, download
+    # Not every server knows If-Range: these bytes would not fit those that are there.
+    await download.aclose()
+    return None, await fetch(None, None)

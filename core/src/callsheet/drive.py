@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator
 from typing import Any, TypeVar, cast
 
 __all__ = ["finish", "step_through"]
@@ -18,16 +18,21 @@ def finish(call: Awaitable[T]) -> T:
     coroutine = cast("Coroutine[Any, Any, T]", call if hasattr(call, "send") else call.__await__())
     try:
         coroutine.send(None)
+        coroutine.throw(_refusal())  # where it waits: the traceback shows the line, and async generators are unwound
     except StopIteration as stop:
         return cast("T", stop.value)
     coroutine.close()
-    raise RuntimeError(
+    raise _refusal()
+
+
+def _refusal() -> RuntimeError:
+    return RuntimeError(
         "the provider waits for an event loop, which a sync call does not have; all its waiting must go through io"
         " (or use AsyncClient)"
     )
 
 
-def step_through(source: AsyncIterator[T]) -> Iterator[T]:
+def step_through(source: AsyncIterator[T]) -> Generator[T, None, None]:
     """Iterate an async iterator that never waits, and close it at the end."""
     try:
         while True:

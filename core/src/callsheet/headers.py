@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-__all__ = ["limits", "poll_after", "request_id", "retry_after", "should_retry"]
+__all__ = ["can_be_sent", "limits", "poll_after", "request_id", "retry_after", "should_retry"]
 
 Headers = Mapping[str, str]
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
 
 
 def retry_after(headers: Headers, now: float | None = None) -> float | None:
@@ -44,6 +47,11 @@ def request_id(headers: Headers) -> str | None:
 def limits(headers: Headers) -> dict[str, str]:
     """The rate-limit headers, as they were spelled."""
     return {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
+
+
+def can_be_sent(name: str, value: str) -> bool:
+    """Whether a header is well-formed. HTTP clients say so, too, but with the whole value, key and all, in the message."""
+    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
 
 
 def _number(text: str | None) -> float | None:

@@ -7,131 +7,50 @@ business of a `Transport` (see transport.py), blocking or async: the same hook r
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import unquote_plus, urljoin
 
 from attrs import Factory, define, field, frozen
 from pydantic import SecretStr
 
 from callsheet import headers as hints
 from callsheet.body import Body, Upload
-from callsheet.errors import APIConnectionError, APIResponseValidationError, APITimeoutError, ConfigurationError
+from callsheet.errors import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    CallsheetError,
+    ConfigurationError,
+    status_error,
+)
+from callsheet.exchange import ByteStream, Incoming, Outgoing, Reply, Request, Transport
 from callsheet.models.base import Meta
+from callsheet.urls import origin, parsed, path_segment, with_query
 
 if TYPE_CHECKING:
     from callsheet.account import Account
     from callsheet.operations import Operation
     from callsheet.spec import Provider
 
-__all__ = ["IO", "Body", "ByteStream", "Incoming", "Outgoing", "Reply", "Request", "Transport", "Upload"]
+__all__ = [
+    "IO",
+    "Body",
+    "ByteStream",
+    "Incoming",
+    "Outgoing",
+    "Reply",
+    "Request",
+    "Transport",
+    "Upload",
+    "path_segment",
+]
 
 T = TypeVar("T")
 MEGABYTE = 1024 * 1024
 Outcome = Literal["not_sent", "rejected", "maybe"]
-
-
-@define(eq=False)
-class Request:
-    """One HTTP request. `url` may be a path below the account's base URL.
-
-    `auth` is "account" for the account's own credential, an ephemeral key, or None for no credential at all.
-    `billable` says whether it may start paid work; None means: what the operation table says, for anything but GET.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = Factory(dict)
-    query: Mapping[str, object] = Factory(dict)
-    body: Body | None = None
-    auth: SecretStr | Literal["account"] | None = "account"
-    billable: bool | None = None
-
-
-@define(eq=False)
-class Reply:
-    """A whole answer. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes = field(repr=False)
-    url: str = ""
-
-    @property
-    def request_id(self) -> str | None:
-        return hints.request_id(self.headers)
-
-    @property
-    def text(self) -> str:
-        return self.content.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The decoded JSON document. Raises APIResponseValidationError when it is none."""
-        try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError) as error:
-            kind = self.headers.get("content-type", "no content type")
-            raise APIResponseValidationError(
-                f"the provider answered {self.status} with {len(self.content)} bytes of {kind} where JSON was expected",
-                request_id=self.request_id,
-            ) from error
-
-
-@define(eq=False)
-class Outgoing:
-    """What a transport sends. `deadline` is a reading of time.monotonic()."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: Body | None
-    deadline: float
-
-
-class Incoming(Protocol):
-    """An answer whose headers have arrived."""
-
-    status: int
-    headers: Mapping[str, str]
-
-    async def read(self, deadline: float) -> bytes:
-        """The next piece of the body, b"" at its end."""
-
-    async def aclose(self) -> None:
-        """Give the connection back, or close it when the body was not read to its end."""
-
-
-class Transport(Protocol):
-    """Blocking or async way to the wire. A blocking one never suspends."""
-
-    async def open(self, request: Outgoing) -> Incoming: ...
-    async def sleep(self, seconds: float) -> None: ...
-    async def run(self, function: Callable[..., T], *args: object) -> T: ...
-
-
-@define(eq=False)
-class ByteStream:
-    """An answer whose body is read piece by piece: an async iterator of bytes. Close it, or read it to its end."""
-
-    status: int
-    headers: Mapping[str, str]
-    _incoming: Incoming = field(repr=False)
-    _patience: float = field(repr=False)
-
-    def __aiter__(self) -> ByteStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if chunk := await self._incoming.read(time.monotonic() + self._patience):
-            return chunk
-        await self.aclose()
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        await self._incoming.aclose()
 
 
 @frozen
@@ -164,10 +83,9 @@ class IO:
         """
         incoming = await self._open(request)
         async with aclosing(incoming):
-            reply = await self._read(request, incoming, max_bytes)
-        if not 200 <= reply.status < 300:
-            raise self.provider.error(reply)
-        return reply
+            if not 200 <= incoming.status < 300:
+                raise self._error(await self._read_error(request, incoming))
+            return await self._read(request, incoming, max_bytes)
 
     async def stream(self, request: Request) -> ByteStream:
         """Send a request and hand out its answer's body as it comes.
@@ -185,8 +103,10 @@ class IO:
                 continue
             if not 200 <= incoming.status < 300:
                 async with aclosing(incoming):
-                    reply = await self._read(request, incoming, MEGABYTE)
-                raise self.provider.error(reply)
+                    raise self._error(await self._read_error(request, incoming))
+            if _encoding(incoming):
+                await incoming.aclose()
+                raise self._encoded(incoming)
             return ByteStream(incoming.status, incoming.headers, incoming, self.account.settings.timeout)
 
     async def get(self, url: str, **query: object) -> Reply:
@@ -227,14 +147,22 @@ class IO:
 
     async def _open(self, request: Request) -> Incoming:
         url = self._address(request)
-        headers = {"accept-encoding": "identity", "user-agent": "callsheet", **self.account.settings.headers}
+        headers = {"accept-encoding": "identity", "user-agent": "callsheet"}
+        if self._is_home(url):
+            headers |= _lower(self.account.settings.headers)
         if request.auth is not None:
             self._guard_origin(url)
-            headers |= await self.provider.auth_headers(request, self)
-        headers |= {name.lower(): value for name, value in request.headers.items()}
+            headers |= _lower(await self.provider.auth_headers(request, self))
+        headers |= _lower(request.headers)
         self._guard_secrets(url, headers)
+        for name, value in headers.items():
+            if not hints.can_be_sent(name, value):
+                raise ConfigurationError(
+                    f"the header {name!r} for provider '{self.account.provider}' can't be sent: there is a line break, a"
+                    " blank at an end or a character beyond ASCII in it; look at the key"
+                )
         if request.body is not None:
-            headers["content-type"] = request.headers.get("content-type", request.body.content_type)
+            headers.setdefault("content-type", request.body.content_type)
             size = request.body.size
             headers["content-length" if size is not None else "transfer-encoding"] = (
                 "chunked" if size is None else str(size)
@@ -263,15 +191,15 @@ class IO:
         """Keep what the headers tell, and what the status tells about acceptance."""
         status = incoming.status
         declared = status in self.provider.rejects_before_accepting
-        if declared or (300 <= status < 500 and status not in {408, 409}):
+        if declared or (400 <= status < 500 and status not in {408, 409}):
             self._settle("rejected")
         self.meta.request_id = hints.request_id(incoming.headers) or self.meta.request_id
         self.meta.poll_after = hints.poll_after(incoming.headers)
         self.meta.limits = hints.limits(incoming.headers)
 
     async def _read(self, request: Request, incoming: Incoming, max_bytes: int) -> Reply:
-        if (encoding := incoming.headers.get("content-encoding", "identity")) != "identity":
-            raise self._unreadable(f"is encoded as {encoding[:40]!r} though identity was asked for", incoming)
+        if _encoding(incoming):
+            raise self._encoded(incoming)
         pieces, size = [], 0
         while chunk := await incoming.read(self.deadline):
             size += len(chunk)
@@ -279,6 +207,38 @@ class IO:
                 raise self._unreadable(f"is longer than {max_bytes:,} bytes", incoming)
             pieces.append(chunk)
         return Reply(incoming.status, incoming.headers, b"".join(pieces), request.url)
+
+    async def _read_error(self, request: Request, incoming: Incoming) -> Reply:
+        """An error answer, or what can be had of it: its status counts, however the rest of it fails."""
+        content = b""
+        if not _encoding(incoming):
+            with suppress(APIConnectionError):
+                while len(content) < MEGABYTE and (chunk := await incoming.read(self.deadline)):
+                    content += chunk
+        for secret in self._secrets(request):  # an upstream that quotes the key must not put it into our errors
+            content = content.replace(secret.encode(), b"[secret]")
+        return Reply(incoming.status, incoming.headers, content, request.url)
+
+    def _secrets(self, request: Request) -> list[str]:
+        ephemeral = [request.auth.get_secret_value()] if isinstance(request.auth, SecretStr) else []
+        return [secret for secret in [*self.account.settings.secrets(), *ephemeral] if secret]
+
+    def _error(self, reply: Reply) -> Exception:
+        """What the provider makes of an error answer; the status as it stands if it makes nothing of it."""
+        try:
+            error: object = self.provider.error(reply)
+        except Exception as failure:  # an odd body must not hide the status
+            error = failure
+        if isinstance(error, CallsheetError):
+            return error
+        plain = status_error(
+            reply.status, f"the provider answered {reply.status}, and its plugin failed on it: {error!r:.200}"
+        )
+        plain.request_id = reply.request_id
+        return plain
+
+    def _encoded(self, incoming: Incoming) -> APIResponseValidationError:
+        return self._unreadable(f"is encoded as {_encoding(incoming)[:40]!r} though identity was asked for", incoming)
 
     def _unreadable(self, why: str, incoming: Incoming) -> APIResponseValidationError:
         return APIResponseValidationError(
@@ -294,33 +254,52 @@ class IO:
             if not base:
                 variable = self.account.settings.env.get("base_url", "base_url")
                 raise ConfigurationError(f"provider '{self.account.provider}' has no base URL; set {variable}")
+            if "?" in base or "#" in base:
+                raise ConfigurationError(
+                    f"the base URL of provider '{self.account.provider}' must end before any ? or #"
+                )
             url = f"{base.rstrip('/')}/{url.lstrip('/')}"
-        query = {name: value for name, value in request.query.items() if value is not None}
-        return f"{url}{'&' if '?' in url else '?'}{urlencode(query, doseq=True)}" if query else url
+        if "@" in parsed(url).netloc:
+            raise ConfigurationError(
+                f"an address of provider '{self.account.provider}' holds a user name or a password; give it as api_key"
+            )
+        return with_query(url, request.query)
+
+    def _is_home(self, url: str) -> bool:
+        base = self.account.settings.base_url
+        return bool(base) and origin(url) == origin(base or "")
 
     def _guard_origin(self, url: str) -> None:
-        if not self.account.settings.base_url or _origin(url) != _origin(self.account.settings.base_url):
+        if not self._is_home(url):
             raise ConfigurationError(
-                f"provider '{self.account.provider}' tried to send its credential to {_origin(url)[1]}, which is not the"
+                f"provider '{self.account.provider}' tried to send its credential to {origin(url)[1]}, which is not the"
                 " account's own host; a request elsewhere must say auth=None"
             )
 
     def _guard_secrets(self, url: str, headers: Mapping[str, str]) -> None:
         """However a secret got into a request: it goes to the account's own origin or nowhere."""
-        base = self.account.settings.base_url
-        if base and _origin(url) == _origin(base):
+        if self._is_home(url):
             return
-        carried = [url, *headers.values()]
+        carried = [url, unquote_plus(url), *headers.values()]
         if any(secret in text for secret in self.account.settings.secrets() for text in carried):
             self._guard_origin(url)
 
     def _redirected(self, request: Request, location: str) -> Request:
-        target = urljoin(self._address(request), location)
-        same = _origin(target) == _origin(self._address(request))
-        kept = dict(request.headers) if same else {k: v for k, v in request.headers.items() if k.lower() == "range"}
+        target = urljoin(self._address(request), location) if location else ""
+        if not target.startswith(("http://", "https://")):
+            raise APIResponseValidationError(
+                f"provider '{self.account.provider}' redirects to {location[:80]!r}, which can't be followed"
+            )
+        same = origin(target) == origin(self._address(request))
+        kept = {k: v for k, v in request.headers.items() if same or k.lower() in {"range", "if-range"}}
         return Request("GET", target, headers=kept, auth=request.auth if same else None, billable=False)
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _encoding(incoming: Incoming) -> str:
+    """How an answer's body is encoded; empty if it isn't."""
+    encoding = incoming.headers.get("content-encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding

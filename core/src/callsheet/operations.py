@@ -19,9 +19,9 @@ class Operation:
     """One operation.
 
     `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
-    be sent again; `after_rejection` says so of one that was answered 429 or 503, `after_ambiguity` of one of which
-    nobody knows whether it was accepted ("unstored": only if it leaves nothing behind upstream). `takes_model`: the
-    request chooses a model, so that a client's default model is filled in.
+    be sent again; `after_rejection` says so of one that was answered 429 (or 503, where nothing is billed),
+    `after_ambiguity` of one of which nobody knows whether it was accepted ("unstored": only if it leaves nothing behind
+    upstream). `takes_model`: the request chooses a model, so that a client's default model is filled in.
     """
 
     name: str

@@ -46,7 +46,10 @@ class ResponseOptions(CallOptions, total=False):
     prompt: JSON
     prompt_cache_key: str
     prompt_cache_options: JSON
+    prompt_cache_retention: str
     safety_identifier: str
+    access_programs: Any
+    image: Any
     moderation: JSON
     context_management: list[Any]
     truncation: str
@@ -66,7 +69,7 @@ class ChatOptions(CallOptions, total=False):
     stop: str | list[str]
     logprobs: bool
     top_logprobs: int
-    logit_bias: JSON
+    logit_bias: dict[Any, Any]
     response_format: JSON
     tools: list[Any]
     tool_choice: str | JSON
@@ -84,5 +87,11 @@ class ChatOptions(CallOptions, total=False):
     moderation: JSON
     safety_identifier: str
     prompt_cache_key: str
+    prompt_cache_options: JSON
+    prompt_cache_retention: str
+    functions: list[Any]
+    function_call: str | JSON
+    data_sources: list[Any]
+    user_security_context: JSON
     seed: int
     user: str

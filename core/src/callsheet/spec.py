@@ -24,11 +24,12 @@ from pydantic import SecretStr
 from callsheet import headers as hints
 from callsheet import models as m
 from callsheet.account import ProviderSettings
+from callsheet.auth import AuthScheme, Bearer
 from callsheet.errors import APIStatusError, CallsheetError, MissingCredentials, status_error
 from callsheet.io import IO, Reply, Request
 from callsheet.stream import Download, Stream
 
-__all__ = ["HOOKS", "Provider", "hookimpl", "hookspec"]
+__all__ = ["HOOKS", "Provider", "envelope_error", "hookimpl", "hookspec"]
 
 hookspec = HookspecMarker("callsheet")
 hookimpl = HookimplMarker("callsheet")
@@ -39,13 +40,15 @@ class Provider:
 
     Class attributes: `Settings` is what an account is configured with; `embedded` says that the provider works with no
     key and no network; `notes` says of operations why they are missing or how they are done ("vendor cannot", "retired
-    2026-09-24", "emulated") and is read by reports only; `rejects_before_accepting` holds the error statuses by which
+    2026-09-24", "emulated") and is read by reports only; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key");
+    `rejects_before_accepting` holds the error statuses by which
     the vendor promises that no paid work began, so that the request may be sent again.
     """
 
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
     embedded: ClassVar[bool] = False
     notes: ClassVar[Mapping[str, str]] = {}
+    auth: ClassVar[AuthScheme] = Bearer()
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, settings: ProviderSettings) -> None:
@@ -56,11 +59,11 @@ class Provider:
         """End what the provider started: threads, connections, processes."""
 
     async def auth_headers(self, request: Request, io: IO) -> Mapping[str, str]:
-        """The headers that carry the credential: by default `Authorization: Bearer` with the key, ephemeral or the account's.
+        """The headers that carry the credential: as `auth` says, with the key that the request names.
 
         Raises MissingCredentials when the account has no key.
         """
-        return {"authorization": f"Bearer {self.credential(request, io)}"}
+        return self.auth.headers(self.credential(request, io), isinstance(request.auth, SecretStr))
 
     def credential(self, request: Request, io: IO) -> str:
         """The key that a request names: an ephemeral one, or the account's. Raises MissingCredentials."""
@@ -78,7 +81,7 @@ class Provider:
 
     def error(self, reply: Reply) -> CallsheetError:
         """Turn an error answer into the exception to raise. The default reads OpenAI's envelope, leniently."""
-        return openai_error(reply)
+        return envelope_error(reply)
 
     @hookspec(firstresult=True)
     async def create_character(self, request: m.CreateCharacter, io: IO) -> m.Character:
@@ -180,10 +183,11 @@ HOOKS: tuple[str, ...] = tuple(name for name, member in vars(Provider).items() i
 """The names of all operations, in the contract's order."""
 
 
-def openai_error(reply: Reply) -> APIStatusError:
-    """Read `{"error": {message, code, param}}`, and what is found in its place in the wild.
+def envelope_error(reply: Reply) -> APIStatusError:
+    """Read OpenAI's `{"error": {message, code, param}}`, and what is found in its place in the wild.
 
-    That is: `error` as a plain string, `{"statusCode": ..., "message": ...}` (API Management), no JSON at all.
+    That is: `error` as a plain string, `{"statusCode": ..., "message": ...}` (API Management), `{"detail": ...}`
+    (FastAPI), a text, and nothing at all.
     """
     try:
         document: Any = reply.json()
@@ -193,11 +197,11 @@ def openai_error(reply: Reply) -> APIStatusError:
     fields: dict[str, Any] = (
         inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else None}
     )
-    message = fields.get("message") or f"the provider answered {reply.status} without saying why"
+    said = fields.get("message") or fields.get("detail") or fields.get("title")
     code = fields.get("code")
     return status_error(
         reply.status,
-        str(message),
+        str(said or _silent(reply)),
         code=None if code is None else str(code),
         param=fields.get("param") if isinstance(fields.get("param"), str) else None,
         body=document,
@@ -205,3 +209,13 @@ def openai_error(reply: Reply) -> APIStatusError:
         retry_after=hints.retry_after(reply.headers),
         should_retry=hints.should_retry(reply.headers),
     )
+
+
+def _silent(reply: Reply) -> str:
+    """What to say of an error that does not explain itself."""
+    if 300 <= reply.status < 400:
+        where = reply.headers.get("location", "nowhere").partition("?")[0]
+        return f"the provider answered {reply.status} and points to {where[:200]}; is the base URL right (https, path)?"
+    kind = reply.headers.get("content-type", "no content type").partition(";")[0]
+    hint = "; is the base URL right?" if reply.status in {404, 405} or kind == "text/html" else ""
+    return f"the provider answered {reply.status} without saying why ({len(reply.content)} bytes of {kind}){hint}"

@@ -13,7 +13,8 @@ from callsheet.stream import Event
 
 __all__ = ["SSEDecoder", "SSEEvents"]
 
-MAX_EVENT_CHARACTERS = 1024 * 1024
+MAX_EVENT_CHARACTERS = 32 * 1024 * 1024
+"""As much as any other answer may have: an event may carry a whole image in base64, and it is paid for."""
 
 
 @define
@@ -21,30 +22,38 @@ class SSEDecoder:
     """Turns bytes, cut anywhere, into events.
 
     Comments, `id` and `retry` are passed over; several `data` lines are joined by line breaks; a byte-order mark and all
-    three kinds of line end are understood. Raises APIResponseValidationError for a line or event of over a megabyte.
+    three kinds of line end are understood. Raises APIResponseValidationError for an event longer than `max_characters`.
     """
 
     max_characters: int = MAX_EVENT_CHARACTERS
     _decode: codecs.IncrementalDecoder = field(
         factory=lambda: codecs.getincrementaldecoder("utf-8-sig")("replace"), init=False
     )
-    _pending: str = field(default="", init=False)
+    _pending: list[str] = field(factory=list, init=False)
+    _held: int = field(default=0, init=False)
     _after_cr: bool = field(default=False, init=False)
     _type: str = field(default="", init=False)
     _data: list[str] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
 
     def feed(self, chunk: bytes, final: bool = False) -> list[Event]:
-        """The events that are complete now. What an unfinished event had, when the stream ends, is dropped, as specified."""
+        """The events that are complete now. An event that is unfinished when the stream ends is dropped, as specified."""
         text = self._decode.decode(chunk, final)
         if self._after_cr and text:
             text, self._after_cr = text.removeprefix("\n"), False  # the second half of a CRLF that was cut in two
         self._after_cr = self._after_cr or text.endswith("\r")
         # Only these three end a line; str.splitlines would also split at U+2028 and others that stand in JSON texts.
-        *lines, rest = (self._pending + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._pending = rest
-        self._guard(len(rest))
-        return [event for line in lines if (event := self._line(line)) is not None]
+        first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._pending.append(first)  # joined only when its line ends: a long line may come in very small pieces
+        self._held += len(first)
+        events = []
+        if others:
+            lines = ["".join(self._pending), *others]
+            self._pending = [lines.pop()]
+            self._held = len(self._pending[0])
+            events = [event for line in lines if (event := self._line(line)) is not None]
+        self._guard(self._held)
+        return events
 
     def _line(self, line: str) -> Event | None:
         if not line:
@@ -55,7 +64,7 @@ class SSEDecoder:
         value = value.removeprefix(" ")
         if name == "data":
             self._guard(len(value))
-            self._size += len(value)
+            self._size += len(value) + 1
             self._data.append(value)
         elif name == "event":
             self._type = value

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from attrs import Factory, define, field, frozen
 
+from callsheet.errors import CallsheetError
 from callsheet.models.base import Meta
 
 __all__ = ["Download", "Event", "Source", "Stream"]
@@ -108,6 +109,9 @@ class Stream(_Closing):
             await self._end(None)
             raise
         except BaseException as error:
+            if isinstance(error, CallsheetError):
+                error.provider = error.provider or self.meta.provider
+                error.request_id = error.request_id or self.meta.request_id
             await self._end(error)
             raise
 

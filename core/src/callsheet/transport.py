@@ -10,11 +10,12 @@ certificates hold; the deadline of a blocking call is then kept per read only.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
@@ -22,12 +23,17 @@ from callsheet.drive import step_through
 from callsheet.errors import APIConnectionError, APITimeoutError
 from callsheet.io import Incoming, Outgoing
 
-__all__ = ["AsyncTransport", "BlockingTransport"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["LONGEST", "AsyncTransport", "BlockingTransport"]
 
 T = TypeVar("T")
 _HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
-_CONNECTIONS = {"max_connections": 100, "max_keepalive_connections": 20}
+_CONNECTIONS = {"max_connections": 100, "max_keepalive_connections": 100}
+LONGEST = 30 * 24 * 3600.0
+"""Seconds: sockets refuse timeouts beyond what their clocks can count, infinity among them."""
 
 
 class _TimeLeft(float):
@@ -37,16 +43,18 @@ class _TimeLeft(float):
 
     @classmethod
     def until(cls, deadline: float) -> _TimeLeft:
-        left = cls(max(0.001, deadline - time.monotonic()))
+        left = cls(min(max(0.001, deadline - time.monotonic()), LONGEST))
         left.deadline = deadline
         return left
 
 
 class _Progress:
-    """How far a request got, as httpcore's `trace` extension tells it."""
+    """How far a request got, as httpcore's `trace` extension tells it. `told`: it surely tells, as our own client's does."""
 
-    connecting = False
-    sending = False
+    def __init__(self, told: bool) -> None:
+        self.told = told
+        self.connecting = False
+        self.sending = False
 
     def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
         if event.startswith(("connection.", "socks5.", "proxy.")):
@@ -58,8 +66,8 @@ class _Progress:
         self(event, info)
 
     def may_have_arrived(self, error: BaseException) -> bool:
-        if self.sending:
-            return True
+        if self.sending or self.told:
+            return self.sending
         return type(error).__name__ not in _NOT_SENT and not self.connecting
 
 
@@ -76,13 +84,13 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
     where = f"{request.method} {request.url.partition('?')[0]}"
     if "Timeout" in name:
         return APITimeoutError(f"{where}: no answer before the deadline ({name})", sent=sent)
-    if name in {"InvalidURL", "UnsupportedProtocol"}:
+    if name in {"InvalidURL", "UnsupportedProtocol"} and not sent:  # a redirect's bad address makes InvalidURL, too
         return APIConnectionError(f"{where}: the address is not one that can be called ({error})", sent=False)
     hint = "" if sent else "; is the server running, and is the base URL right?"
     return APIConnectionError(f"{where}: {str(error) or name}{hint}", sent=sent)
 
 
-def _timeouts(left: _TimeLeft) -> dict[str, float]:
+def _timeouts(left: _TimeLeft | None) -> dict[str, float | None]:
     return {"connect": left, "read": left, "write": left, "pool": left}
 
 
@@ -95,6 +103,7 @@ class _BlockingIncoming:
     status: int
     headers: Mapping[str, str]
     _response: Any
+    _timeouts: dict[str, float | None]
     _left: _TimeLeft
     _request: Outgoing
     _progress: _Progress
@@ -103,8 +112,11 @@ class _BlockingIncoming:
     async def read(self, deadline: float) -> bytes:
         self._left.deadline = deadline
         if deadline <= time.monotonic():
-            raise APITimeoutError(f"{self._request.method}: the answer did not end before the deadline")
+            where = f"{self._request.method} {self._request.url.partition('?')[0]}"
+            raise APITimeoutError(f"{where}: the answer did not end before the deadline")
         if self._chunks is None:
+            # A client of the caller's knows nothing of deadlines: it waits so long for each piece.
+            self._left = self._timeouts["read"] = _TimeLeft.until(deadline)
             self._chunks = self._response.iter_raw()
         try:
             return next(self._chunks, b"")
@@ -121,13 +133,15 @@ class BlockingTransport:
 
     _client: Any = field(default=None, alias="client")
     _own: bool = field(init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._own = self._client is None
 
     async def open(self, request: Outgoing) -> Incoming:
         client = self._client or self._start()
-        left, progress = _TimeLeft.until(request.deadline), _Progress()
+        left, progress = _TimeLeft.until(request.deadline), _Progress(self._own)
+        timeouts = _timeouts(left)
         content = step_through(request.body.chunks(self.run)) if request.body is not None else None
         try:
             built = client.build_request(
@@ -135,12 +149,16 @@ class BlockingTransport:
                 request.url,
                 headers=request.headers,
                 content=content,
-                extensions={"timeout": _timeouts(left), "trace": progress},
+                extensions={"timeout": timeouts, "trace": progress},
             )
             response = client.send(built, stream=True, follow_redirects=False, auth=None)
         except Exception as error:
             raise _translated(error, request, progress) from error
-        return _BlockingIncoming(response.status_code, _plain(response.headers), response, left, request, progress)
+        finally:
+            if content is not None:
+                content.close()  # and with it the file that it reads
+        headers = _plain(response.headers)
+        return _BlockingIncoming(response.status_code, headers, response, timeouts, left, request, progress)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))  # noqa: ASYNC251  blocking is what this transport is for
@@ -155,12 +173,16 @@ class BlockingTransport:
     def _start(self) -> Any:
         import httpx
 
-        client = httpx.Client(limits=httpx.Limits(**_CONNECTIONS))
-        _refuse_cookies(client)
-        for transport in [client._transport, *client._mounts.values()]:
-            _keep_deadlines(transport)
-        self._client = client
-        return client
+        from callsheet.deadlines import DeadlineBackend
+
+        with self._lock:
+            if self._client is None:
+                client = httpx.Client(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS))
+                _refuse_cookies(client)
+                for pool in _pools_of(client):
+                    pool._network_backend = DeadlineBackend(pool._network_backend)
+                self._client = client
+            return self._client
 
 
 @define(eq=False)
@@ -170,6 +192,7 @@ class _AsyncIncoming:
     _response: Any
     _request: Outgoing
     _progress: _Progress
+    _pools: Sequence[Any]
     _chunks: Any = None
 
     async def read(self, deadline: float) -> bytes:
@@ -188,9 +211,12 @@ class _AsyncIncoming:
 
         # Shielded: a cancelled call must give its connection back, too.
         with anyio.move_on_after(2, shield=True):
-            if self._chunks is not None:
-                await self._chunks.aclose()
-            await self._response.aclose()
+            try:
+                if self._chunks is not None:
+                    await self._chunks.aclose()
+                await self._response.aclose()
+            finally:
+                await _release(self._pools, self._progress)
 
 
 @define(eq=False)
@@ -199,6 +225,7 @@ class AsyncTransport:
 
     _client: Any = field(default=None, alias="client")
     _own: bool = field(init=False)
+    _pools: Sequence[Any] = field(default=(), init=False)
 
     def __attrs_post_init__(self) -> None:
         self._own = self._client is None
@@ -207,8 +234,7 @@ class AsyncTransport:
         import anyio
 
         client = self._client or self._start()
-        progress = _Progress()
-        left = _TimeLeft.until(request.deadline)
+        progress = _Progress(self._own)
         content = request.body.chunks(self.run) if request.body is not None else None
         try:
             built = client.build_request(
@@ -216,13 +242,22 @@ class AsyncTransport:
                 request.url,
                 headers=request.headers,
                 content=content,
-                extensions={"timeout": _timeouts(left), "trace": progress.awaited},
+                # No timeouts of httpx's: they would go on to count for each piece of a stream.
+                extensions={"timeout": _timeouts(None), "trace": progress.awaited},
             )
-            with anyio.fail_after(left):
+            with anyio.fail_after(max(0.0, request.deadline - time.monotonic())):
                 response = await client.send(built, stream=True, follow_redirects=False, auth=None)
-        except Exception as error:
-            raise _translated(error, request, progress) from error
-        return _AsyncIncoming(response.status_code, _plain(response.headers), response, request, progress)
+        except BaseException as error:
+            with anyio.move_on_after(2, shield=True):
+                await _release(self._pools, progress)
+            if isinstance(error, Exception):
+                raise _translated(error, request, progress) from error
+            raise
+        finally:
+            if content is not None:
+                await content.aclose()  # and with it the file that it reads
+        headers = _plain(response.headers)
+        return _AsyncIncoming(response.status_code, headers, response, request, progress, self._pools)
 
     async def sleep(self, seconds: float) -> None:
         import anyio
@@ -241,10 +276,23 @@ class AsyncTransport:
     def _start(self) -> Any:
         import httpx
 
-        client = httpx.AsyncClient(limits=httpx.Limits(**_CONNECTIONS))
+        from callsheet.deadlines import CancellableBackend
+
+        client = httpx.AsyncClient(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS))
         _refuse_cookies(client)
+        self._pools = _pools_of(client)
+        for pool in self._pools:
+            pool._network_backend = CancellableBackend(pool._network_backend)
         self._client = client
         return client
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust. Reading it takes 20 ms: once for all clients."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _refuse_cookies(client: Any) -> None:
@@ -252,13 +300,33 @@ def _refuse_cookies(client: Any) -> None:
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
 
-def _keep_deadlines(transport: Any) -> None:
-    """Let every socket operation recompute what is left of the deadline.
+async def _release(pools: Sequence[Any], progress: _Progress) -> None:
+    """Take back what a cancelled request holds in httpcore's pool.
 
-    httpx has no public way to its network backend; tests/test_transport.py holds this to its purpose.
+    Cancelled between connecting and sending, it leaves a connection behind that no request will ever use; cancelled as
+    an asyncio task while its connection is given back, it leaves both. They would stay open, and take one of the pool's
+    places, for ever.
     """
-    from callsheet.deadlines import DeadlineBackend
+    for pool in pools:
+        mine = [request for request in pool._requests if request.request.extensions.get("trace") == progress.awaited]
+        for request in mine:
+            pool._requests.remove(request)
+        used = {id(request.connection) for request in pool._requests}
+        orphans = [
+            connection
+            for connection in pool._connections
+            if not (id(connection) in used or connection.is_idle() or connection.is_closed())
+        ]
+        for connection in orphans:
+            pool._connections.remove(connection)
+        if mine or orphans:
+            await pool._close_connections([*orphans, *pool._assign_requests_to_connections()])
 
-    pool = getattr(transport, "_pool", None)
-    if pool is not None and hasattr(pool, "_network_backend"):
-        pool._network_backend = DeadlineBackend(pool._network_backend)
+
+def _pools_of(client: Any) -> list[Any]:
+    """The connection pools of an httpx client of our own.
+
+    httpx has no public way to them; tests/test_transport_deadline.py and test_transport_cancel.py hold this to its purpose.
+    """
+    transports = [client._transport, *client._mounts.values()]
+    return [transport._pool for transport in transports if hasattr(transport, "_pool")]

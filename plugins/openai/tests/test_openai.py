@@ -5,7 +5,15 @@ from email.parser import BytesParser
 
 import pytest
 
-from callsheet import APIResponseValidationError, AuthenticationError, Client, MissingCredentials, UnsupportedOperation
+from callsheet import (
+    APIResponseValidationError,
+    AuthenticationError,
+    Client,
+    InternalServerError,
+    MissingCredentials,
+    RateLimitError,
+    UnsupportedOperation,
+)
 
 VIDEO = {
     "id": "video_123",
@@ -21,7 +29,7 @@ VIDEO = {
 @pytest.fixture
 def client(upstream):
     settings = {"organization": "org-1", "project": "proj-1"}
-    with Client("openai/any-model", api_key="sk-test", base_url=upstream.url, settings=settings) as made:
+    with Client("openai/any-model", api_key="sk-test-1234", base_url=upstream.url, settings=settings) as made:
         yield made
 
 
@@ -44,7 +52,7 @@ def test_json_when_no_file_goes_along(client, upstream):
     [(method, path, headers, body)] = upstream.seen
     assert (method, path) == ("POST", "/v1/videos")
     assert json.loads(body) == {"model": "any-model", "prompt": "a cat", "seconds": "8", "size": "1280x720", "seed": 7}
-    assert headers["authorization"] == "Bearer sk-test"
+    assert headers["authorization"] == "Bearer sk-test-1234"
     assert (headers["openai-organization"], headers["openai-project"]) == ("org-1", "proj-1")
 
 
@@ -81,7 +89,7 @@ def test_errors_and_what_is_no_video(client, upstream):
     assert (caught.value.code, caught.value.request_id, caught.value.provider) == ("invalid_api_key", "req_1", "openai")
     for nonsense in ([], {"object": "video"}, "x"):
         upstream.answer = (200, nonsense)
-        with pytest.raises(APIResponseValidationError, match="not a video") as unreadable:
+        with pytest.raises(APIResponseValidationError, match="no Video|no object") as unreadable:
             client.generate_video(prompt="a cat")
         assert unreadable.value.should_retry is False  # it may have been accepted, and was sent once
     assert len(upstream.seen) == 4
@@ -90,11 +98,23 @@ def test_errors_and_what_is_no_video(client, upstream):
 def test_a_key_that_the_upstream_quotes_is_not_in_the_error(client, upstream):
     upstream.answer = (
         401,
-        {"error": {"message": "Incorrect API key provided: sk-test.", "code": "sk-test", "param": None}},
+        {"error": {"message": "Incorrect API key provided: sk-test-1234.", "code": "sk-test-1234", "param": None}},
     )
     with pytest.raises(AuthenticationError, match=r"provided: \[secret\]") as caught:
         client.generate_video(prompt="a cat")
     assert "sk-test" not in f"{caught.value} {vars(caught.value)} {caught.value!r}"
+
+
+def test_a_rate_limit_is_a_refusal_and_asked_again(client, upstream, monkeypatch):
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: low)
+    upstream.answer = (429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
+    with pytest.raises(RateLimitError, match="slow down"):
+        client.generate_video(prompt="a cat")
+    assert len(upstream.seen) == 3
+    upstream.answer = (503, {"error": {"message": "overloaded"}})
+    with pytest.raises(InternalServerError) as caught:
+        client.generate_video(prompt="a cat")
+    assert (len(upstream.seen), caught.value.should_retry) == (4, False)
 
 
 def test_what_is_not_there_yet_refuses(client):

@@ -28,7 +28,7 @@ class CreateChatCompletion(OperationRequest):
     stop: str | list[str] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    logit_bias: JSON | None = None
+    logit_bias: dict[Any, Any] | None = None
     response_format: JSON | None = None
     tools: list[Any] | None = None
     tool_choice: str | JSON | None = None
@@ -47,6 +47,12 @@ class CreateChatCompletion(OperationRequest):
     moderation: JSON | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: JSON | None = None
+    prompt_cache_retention: str | None = None
+    functions: list[Any] | None = None
+    function_call: str | JSON | None = None
+    data_sources: list[Any] | None = None
+    user_security_context: JSON | None = None
     seed: int | None = None
     user: str | None = None
 

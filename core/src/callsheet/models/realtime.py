@@ -30,6 +30,8 @@ class MintRealtimeSecret(OperationRequest):
     """`{"anchor": "created_at", "seconds": 10 to 7200}`, or just the seconds."""
     session: dict[str, Any] | None = None
     """A realtime or transcription session as the provider documents it; it is passed on untouched."""
+    safety_identifier: str | None = None
+    """A hashed id of the end user, for the provider's own checks."""
 
 
 class RealtimeSecret(Result):
@@ -51,6 +53,8 @@ class RelaySDP(OperationRequest):
     sdp: Annotated[bytes, BeforeValidator(lambda v: v.encode() if isinstance(v, str) else v)] = Field(repr=False)
     session: dict[str, Any] | None = None
     ephemeral_key: SecretStr | None = None
+    webrtcfilter: bool | None = None
+    """Whether only the events that a browser needs may reach it, where a provider can do that."""
 
 
 class RealtimeCall(Result):

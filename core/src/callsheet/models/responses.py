@@ -51,7 +51,10 @@ class CreateResponse(OperationRequest):
     prompt: JSON | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: JSON | None = None
+    prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
+    access_programs: Any = None
+    image: Any = None
     moderation: JSON | None = None
     context_management: list[Any] | None = None
     truncation: str | None = None

@@ -1,7 +1,8 @@
 """The one retry loop. What may be sent again is decided by the operation table and by what io saw happen.
 
-A request that may have started paid work is never sent twice unless it provably did not arrive. Attempts end at three,
-at the call's deadline, and wherever the upstream says so.
+A request that may have started paid work is never sent twice unless it provably did not arrive - except chat and
+responses that are not stored, of which a lost answer leaves nothing behind but its price. Attempts end at three, at the
+call's deadline, and wherever the upstream says so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+from pydantic import ValidationError
 
 from callsheet.errors import APIConnectionError, APIError, APIResponseValidationError
 from callsheet.io import IO
@@ -31,20 +34,38 @@ async def with_retries(
 
     The error of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
     """
-    number = 1
+    number, unknown = 1, None
     while True:
         io = new_io()
         io.meta.attempts = number
         try:
-            return await attempt(io)
+            return await _understood(attempt(io), io)
         except APIError as error:
+            if unknown is not None and error.status_code == 404 and operation.method != "GET":
+                unknown.add_note("A second attempt found nothing there: the first one was probably carried out.")
+                raise unknown from error
+            unknown = error if _is_ambiguous(error) else None
             delay = delay_before_retry(operation, request, error, io, number)
             if delay is None or time.monotonic() + delay >= io.deadline:
-                if operation.after_ambiguity == "never" and io.outcome == "maybe" and _is_ambiguous(error):
+                if io.outcome == "maybe" and not operation.may_resend_blindly(request, number):
                     error.should_retry = False
                 raise
             await io.sleep(delay)
             number += 1
+
+
+async def _understood(result: Awaitable[T], io: IO) -> T:
+    """A document that does not fit its model is an answer like any other that can't be read."""
+    try:
+        return await result
+    except ValidationError as error:
+        if not io.sent:
+            raise
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in problem["loc"]) or "the whole"
+        raise APIResponseValidationError(
+            f"the provider's answer is no {error.title}: {where}: {problem['msg']}", request_id=io.meta.request_id
+        ) from error
 
 
 def delay_before_retry(
@@ -66,9 +87,11 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
     if isinstance(error, APIConnectionError) and not error.sent:
         # The request that failed did not arrive; an earlier one of the same attempt may have.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
-    if error.status_code in {429, 503} and not isinstance(error, APIResponseValidationError):
-        declared = error.status_code in io.provider.rejects_before_accepting
-        return (operation.after_rejection or declared) and _nothing_accepted_before(io)
+    declared = error.status_code in io.provider.rejects_before_accepting
+    turned_away = error.status_code == 429 or (error.status_code == 503 and not operation.billable)
+    if declared or (turned_away and operation.after_rejection):
+        # io has noted the refusal as such; what the same attempt sent before may have been accepted.
+        return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
     return _is_ambiguous(error) and operation.may_resend_blindly(request, number)
 
 
@@ -78,7 +101,3 @@ def _is_ambiguous(error: APIError) -> bool:
         return error.sent
     status = error.status_code or 0
     return isinstance(error, APIResponseValidationError) or status in {408, 409} or status >= 500
-
-
-def _nothing_accepted_before(io: IO) -> bool:
-    return all(sent.outcome != "maybe" for sent in io.sent[:-1] if sent.billable)

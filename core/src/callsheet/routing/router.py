@@ -84,8 +84,10 @@ class Router:
                 f" {'None' if kind is None else kind.__name__}: this is a bug of the plugin",
                 provider=account.provider,
             )
-        # Some servers send empty ids, which stand for nothing.
-        result = with_managed_ids(result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id else id)
+        # Some servers send documents with empty ids, which stand for nothing.
+        result = with_managed_ids(
+            result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id or kind != "resp" else id
+        )
         if isinstance(meta := getattr(result, "meta", None), Meta):
             result.meta = _merged(meta, io.meta, account)
         return result

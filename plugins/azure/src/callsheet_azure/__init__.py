@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import SecretStr, field_validator
+from pydantic import field_validator
 
-from callsheet import IO, ProviderSettings, Request
+from callsheet import ApiKey, AuthScheme, ProviderSettings
 from callsheet_openai import OpenAIProvider
 
 __all__ = ["AzureProvider", "AzureSettings"]
@@ -32,9 +32,5 @@ class AzureProvider(OpenAIProvider):
     """Speaks to an Azure resource; a model's name there is the name of its deployment."""
 
     Settings: ClassVar[type[ProviderSettings]] = AzureSettings
+    auth: ClassVar[AuthScheme] = ApiKey("api-key")
     notes: ClassVar[Mapping[str, str]] = {"generate_video": "sora-2's published retirement dates at Azure have passed"}
-
-    async def auth_headers(self, request: Request, io: IO) -> Mapping[str, str]:
-        """`api-key` with the account's key; an ephemeral key goes as a bearer."""
-        key = self.credential(request, io)
-        return {"authorization": f"Bearer {key}"} if isinstance(request.auth, SecretStr) else {"api-key": key}

@@ -7,25 +7,21 @@ OpenAI's own Videos API is gone since 2026-09-24; compatible servers and reselle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
-from urllib.parse import quote
-
-from pydantic import ValidationError
+from typing import ClassVar
 
 from callsheet import (
     IO,
-    APIResponseValidationError,
     GenerateVideo,
     GetVideo,
     Provider,
     ProviderSettings,
     Request,
-    Upload,
     Video,
     hookimpl,
+    path_segment,
 )
 
-__all__ = ["OpenAIProvider", "OpenAISettings", "video_of"]
+__all__ = ["OpenAIProvider", "OpenAISettings"]
 
 
 class OpenAISettings(ProviderSettings):
@@ -45,6 +41,8 @@ class OpenAIProvider(Provider):
     """Speaks OpenAI's wire format."""
 
     Settings: ClassVar[type[ProviderSettings]] = OpenAISettings
+    # OpenAI's documents name 429 as a refusal that costs nothing: the request was not looked at.
+    rejects_before_accepting: ClassVar[frozenset[int]] = frozenset({429})
     notes: ClassVar[Mapping[str, str]] = {
         "generate_video": "retired at OpenAI itself on 2026-09-24; works with compatible servers (base_url)",
     }
@@ -57,32 +55,14 @@ class OpenAIProvider(Provider):
 
     @hookimpl
     async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
-        """POST /videos: a form when a file goes along, else JSON (characters are JSON only at OpenAI)."""
+        """POST /videos: a form when a file goes along, in which what is no text is JSON; else JSON."""
         document = request.wire()
-        if not isinstance(request.input_reference, Upload):
-            return video_of((await io.post_json("/videos", document)).json())
-        fields: list[tuple[str, Any]] = [("input_reference", document.pop("input_reference"))]
-        for name, value in document.items():
-            if name == "characters":
-                fields += [("characters[][id]", character["id"]) for character in value]
-            elif value is not None:
-                fields.append((name, str(value)))
-        return video_of((await io.post_form("/videos", fields)).json())
+        if not request.uploads():
+            return Video.model_validate((await io.post_json("/videos", document)).document())
+        fields = [(name, value) for name, value in document.items() if value is not None]
+        return Video.model_validate((await io.post_form("/videos", fields)).document())
 
     @hookimpl
     async def get_video(self, request: GetVideo, io: IO) -> Video:
         """GET /videos/{id}. A failed job comes back as a Video with status `failed`."""
-        return video_of((await io.get(f"/videos/{path_segment(request.video_id)}")).json())
-
-
-def video_of(document: Any) -> Video:
-    """A video object from the wire; APIResponseValidationError if it is none."""
-    try:
-        return Video.model_validate(document)
-    except ValidationError as error:
-        raise APIResponseValidationError(f"the provider's answer is not a video: {error}") from error
-
-
-def path_segment(id: str) -> str:
-    """An id as one segment of a path, whatever is in it."""
-    return quote(id, safe="")
+        return Video.model_validate((await io.get(f"/videos/{path_segment(request.video_id)}")).document())

@@ -1,0 +1,47 @@
+"""Addresses: what a URL's origin is, ids as path segments, queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from callsheet.errors import ConfigurationError, NotFoundError
+
+__all__ = ["origin", "parsed", "path_segment", "with_query"]
+
+
+def path_segment(id: str) -> str:
+    """An id as one segment of a path, whatever is in it. NotFoundError for what can't be one: "", "." and ".."."""
+    if id in {"", ".", ".."}:
+        raise NotFoundError(f"there is nothing with the id {id!r}", code="not_found")
+    return quote(id, safe="")
+
+
+def with_query(url: str, query: Mapping[str, object]) -> str:
+    """The address with parameters; None leaves one out, booleans are true and false, a list repeats its name."""
+    spelled = {name: _spelled(value) for name, value in query.items() if value is not None}
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(spelled, doseq=True)}" if spelled else url
+
+
+def _spelled(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what decides whether a secret may go there."""
+    parts = parsed(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def parsed(url: str) -> SplitResult:
+    """The parts of an address. ConfigurationError for what can't be called."""
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0:
+            return parts
+        problem = "it names no host" if not parts.hostname else "0 is no port"
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigurationError(
+        f"the address {url.partition('?')[0].rpartition('@')[2]!r:.100} can't be called: {problem}"
+    )

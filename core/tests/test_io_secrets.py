@@ -1,0 +1,227 @@
+"""A secret goes to its account's own origin or nowhere; redirects; what texts and headers may show."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from core.tests.conftest import Mode
+from core.tests.server import Server, bytes_answer, file_answer, json_answer
+from core.tests.wire import KEY
+from pydantic import SecretStr
+
+from callsheet import (
+    IO,
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    ConfigurationError,
+    Download,
+    Provider,
+    Registry,
+    Request,
+    Video,
+    hookimpl,
+)
+from callsheet import models as m
+
+ODD_KEY = "sk-a/b+c d&e"
+
+
+class Careless(Provider):
+    """Sends whatever it is told to, wherever it is told to."""
+
+    ask: Request
+
+    @hookimpl
+    async def generate_video(self, request: m.GenerateVideo, io: IO) -> Video:
+        await io.send(self.ask)
+        return Video(id="v1", status="queued")
+
+    @hookimpl
+    async def download_video(self, request: m.DownloadVideo, io: IO) -> Download:
+        return Download(await io.stream(self.ask))
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    with Server() as running:
+        yield running
+        assert running.settled(0)
+
+
+def careless(mode: Mode, server: Server | None, ask: Request, **options: Any) -> Any:
+    kind = type("Careless", (Careless,), {"ask": ask})
+    registry = Registry(points=[], wraps=())
+    registry.register("careless", kind)
+    return mode.client(server, "careless", registry=registry, **options)
+
+
+ELSEWHERE: dict[str, Any] = {
+    "by default": lambda url: Request("GET", f"{url}/x"),
+    "ephemeral": lambda url: Request("GET", f"{url}/x", auth=SecretStr("ek-1")),
+    "in a header": lambda url: Request("GET", f"{url}/x", headers={"X-Key": f"key {KEY}"}, auth=None),
+    "in the path": lambda url: Request("GET", f"{url}/x/{KEY}/y", auth=None),
+    "in the query": lambda url: Request("GET", f"{url}/x", query={"key": KEY}, auth=None),
+    "as a user name": lambda url: Request("GET", f"http://{KEY}@{url.removeprefix('http://')}/x", auth=None),
+}
+
+
+@pytest.mark.parametrize("how", ELSEWHERE)
+async def test_a_secret_stays_at_home(mode: Mode, server: Server, other: Server, how: str) -> None:
+    client = careless(mode, server, ELSEWHERE[how](other.url))
+    with pytest.raises(ConfigurationError) as caught:
+        await client.generate_video(prompt="A fox")
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    assert other.opened == 0
+    assert server.opened == 0
+
+
+@pytest.mark.parametrize("where", ["query", "url"])
+async def test_a_secret_that_is_spelled_otherwise_in_a_url(
+    mode: Mode, server: Server, other: Server, where: str
+) -> None:
+    request = Request("GET", f"{other.url}/x", query={"key": ODD_KEY}, auth=None)
+    if where == "url":
+        request = Request("GET", f"{other.url}/x?key=sk-a%2Fb%2Bc%20d%26e", auth=None)
+    with pytest.raises(ConfigurationError):
+        await careless(mode, server, request, api_key=ODD_KEY).generate_video(prompt="A fox")
+    assert other.opened == 0
+
+
+async def test_a_request_elsewhere_without_credential(mode: Mode, server: Server, other: Server) -> None:
+    """The account's own headers stay at home, too: people put keys there."""
+    other.on("/x", json_answer({}))
+    settings = {"headers": {"X-Gateway-Key": "gw-1"}}
+    ask = Request("POST", f"{other.url}/x", auth=None)
+    await careless(mode, server, ask, settings=settings).generate_video(prompt="A fox")
+    [seen] = other.seen
+    assert "authorization" not in seen.headers
+    assert "x-gateway-key" not in seen.headers
+    assert b"gw-1" not in seen.raw_head
+    assert seen.headers["content-length"] == "0"
+
+
+async def test_headers_do_not_double(mode: Mode, server: Server) -> None:
+    """However they are spelled: the request's win over the credential's, those over the account's."""
+    server.on("/x", json_answer({}))
+    ask = Request("GET", "/x", headers={"AUTHORIZATION": "Own way", "Accept-Encoding": "identity", "X-A": "1"})
+    settings = {"headers": {"Authorization": "account's", "x-a": "2", "User-Agent": "theirs"}}
+    await careless(mode, server, ask, settings=settings).generate_video(prompt="A fox")
+    headers = server.seen[0].headers
+    assert (headers["authorization"], headers["x-a"], headers["user-agent"]) == ("Own way", "1", "theirs")
+
+
+@pytest.mark.parametrize("key", ["sk-1\n", "sk-1\r\nX-Evil: 1", " sk-1 ", "sk-\u201c1\u201d", "sk-\x00", "sk-1\x7f"])
+async def test_a_key_that_can_not_be_sent(mode: Mode, server: Server, key: str) -> None:
+    """HTTP libraries refuse it with the key in the message; so it doesn't get that far."""
+    client = careless(mode, server, Request("GET", "/x"), api_key=key)
+    if key == " sk-1 ":  # between "Bearer" and the end: only the end counts
+        key = "sk-1 "
+    with pytest.raises(ConfigurationError, match="authorization") as caught:
+        await client.generate_video(prompt="A fox")
+    assert "sk-" not in "".join(traceback.format_exception(caught.value))
+    assert server.opened == 0
+
+
+@pytest.mark.parametrize(
+    "base", ["http://127.0.0.1:99999", "http://127.0.0.1:x", "http://[::1", "http://", "http://:80"]
+)
+async def test_a_base_url_that_is_none(mode: Mode, base: str) -> None:
+    client = careless(mode, None, Request("GET", "/x"), base_url=base)
+    with pytest.raises(ConfigurationError, match="can't be called"):
+        await client.generate_video(prompt="A fox")
+
+
+async def test_a_password_in_the_base_url(mode: Mode, server: Server) -> None:
+    client = careless(mode, server, Request("GET", "/x"), base_url=server.url.replace("//", "//user:hunter2@"))
+    with pytest.raises(ConfigurationError) as caught:
+        await client.generate_video(prompt="A fox")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+FILM = b"film" * 100
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_download_follows_to_another_origin(mode: Mode, server: Server, other: Server, status: int) -> None:
+    """Without credential, and with nothing else of the account's, but with the range."""
+    other.on("/film", file_answer(FILM))
+    server.on("/x", bytes_answer(b"", status, location=f"{other.url}/film"))
+    headers = {"Range": "bytes=4-", "If-Range": '"one"', "X-Own": "1"}
+    settings = {"headers": {"X-Gateway-Key": "gw-1"}}
+    client = careless(mode, server, Request("GET", "/x", headers=headers), settings=settings)
+    async with await client.download_video("v1", provider="careless") as download:
+        assert b"".join([piece async for piece in download]) == FILM[4:]
+    [seen] = other.seen
+    assert (seen.headers["range"], seen.headers["if-range"]) == ("bytes=4-", '"one"')
+    assert not {"authorization", "x-own", "x-gateway-key", "referer"} & set(seen.headers)
+    assert KEY.encode() not in seen.raw_head
+    assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def test_a_download_follows_within_its_origin(mode: Mode, server: Server) -> None:
+    server.on("/a/x", bytes_answer(b"", 302, location="../b?q=1"))
+    server.on("/b", bytes_answer(b"", 302, location="/film"))
+    server.on("/film", bytes_answer(FILM))
+    client = careless(mode, server, Request("GET", "/a/x", query={"v": 2}, headers={"X-Own": "1"}))
+    async with await client.download_video("v1", provider="careless") as download:
+        assert b"".join([piece async for piece in download]) == FILM
+    assert [seen.target for seen in server.seen] == ["/a/x?v=2", "/b?q=1", "/film"]
+    assert {seen.headers["authorization"] for seen in server.seen} == {f"Bearer {KEY}"}
+    assert {seen.headers["x-own"] for seen in server.seen} == {"1"}
+
+
+async def test_back_home_after_elsewhere(mode: Mode, server: Server, other: Server) -> None:
+    """Who was sent away once has lost the credential for good: the other origin chose the address."""
+    server.on("/x", bytes_answer(b"", 302, location=f"{other.url}/y"))
+    other.on("/y", bytes_answer(b"", 302, location=f"{server.url}/delete?everything=1"))
+    server.on("/delete", bytes_answer(b""))
+    await (await careless(mode, server, Request("GET", "/x")).download_video("v1", provider="careless")).aclose()
+    assert "authorization" not in server.requests("/delete")[0].headers
+
+
+async def test_not_more_than_three_redirects(mode: Mode, server: Server) -> None:
+    server.on("/x", bytes_answer(b"", 302, location="/x"))
+    with pytest.raises(APIStatusError) as caught:
+        await careless(mode, server, Request("GET", "/x")).download_video("v1", provider="careless")
+    assert caught.value.status_code == 302
+    assert len(server.seen) == 4
+
+
+@pytest.mark.parametrize("location", ["", "ftp://127.0.0.1/film", "file:///etc/passwd", "javascript:1"])
+async def test_a_redirect_to_nowhere(mode: Mode, server: Server, location: str) -> None:
+    server.on("/x", bytes_answer(b"", 302, location=location))
+    # httpx looks at the address, too, though it isn't to follow it, and has no answer then.
+    with pytest.raises((APIResponseValidationError, APIConnectionError), match="redirects|path must be"):
+        await careless(mode, server, Request("GET", "/x")).download_video("v1", provider="careless", timeout=0.5)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_post_is_never_redirected(mode: Mode, server: Server, other: Server, status: int) -> None:
+    """And nobody knows whether it was accepted: 303 even says so."""
+    server.on("/videos", bytes_answer(b"", status, location=f"{other.url}/videos"))
+    with pytest.raises(APIStatusError) as caught:
+        await mode.client(server).generate_video(prompt="A fox")
+    assert (caught.value.status_code, caught.value.should_retry) == (status, False)
+    assert other.opened == 0
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("location", ["javascript:1", "http://[::1", "http://h:x/", "\x7f", "http://h:99999/"])
+async def test_a_post_that_is_redirected_to_nowhere(client: Any, server: Server, location: str) -> None:
+    """It was sent, whatever httpx makes of the address; so it is not sent again."""
+    server.on("/videos", bytes_answer(b"", 303, location=location))
+    with pytest.raises((APIStatusError, APIConnectionError)) as caught:
+        await client.generate_video(prompt="A fox")
+    assert caught.value.should_retry is False
+    assert len(server.seen) == 1
+
+
+async def test_a_json_request_is_never_redirected(mode: Mode, server: Server, other: Server) -> None:
+    server.on("/videos/v1", bytes_answer(b"", 302, location=f"{other.url}/videos"))
+    with pytest.raises(APIStatusError):
+        await mode.client(server).get_video(video_id="v1", provider="wire")
+    assert other.opened == 0
