@@ -105,6 +105,24 @@ async def test_again_and_again(client: Any, server: Server, target: Path) -> Non
     assert tries >= 3
 
 
+async def test_a_server_that_gives_less_than_was_asked_for(client: Any, server: Server, target: Path) -> None:
+    """It may: what came is right, only not all. It is not the file yet."""
+    await break_off(client, server, target)
+
+    async def some(exchange: Exchange) -> None:
+        start = int(exchange.seen.headers["range"][6:-1])
+        end = min(start + 150_000, len(FILM))
+        headers = {"content-range": f"bytes {start}-{end - 1}/{len(FILM)}", "etag": '"one"'}
+        await exchange.answer(206, FILM[start:end], headers)
+
+    server.on(CONTENT, some)
+    with pytest.raises(APIConnectionError, match="of 300,000 bytes arrived; ask again"):
+        await save(client, target)
+    assert not target.exists()
+    await save(client, target)
+    assert target.read_bytes() == FILM
+
+
 async def test_another_file_in_the_meantime(client: Any, server: Server, target: Path) -> None:
     """If-Range doesn't match: the server sends the whole new one."""
     await break_off(client, server, target)

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from core.tests import server as answers
 from core.tests.conftest import Mode
 from core.tests.server import Exchange, Server, events
 from core.tests.wire import Wire
 
-from callsheet import APITimeoutError
+from callsheet import APITimeoutError, AsyncTransport, BlockingTransport
 
 DEADLINE, MARGIN = 0.25, 0.4
 
@@ -142,6 +143,22 @@ async def test_a_call_s_timeout_ends_when_its_stream_begins(client: Any, server:
     server.on("/responses", pausing)
     stream = await client.responses(input="hi", stream=True, timeout=0.3)
     assert [event.type async for event in stream] == ["one", "two"]
+
+
+async def test_the_same_over_a_client_of_the_callers(mode: Mode, server: Server) -> None:
+    server.on("/responses", pausing)
+    own = httpx.Client() if mode.blocking else httpx.AsyncClient()
+    transport = BlockingTransport(client=own) if mode.blocking else AsyncTransport(client=own)
+    stream = await mode.client(server, transport=transport).responses(input="hi", stream=True, timeout=0.3)
+    assert [event.type async for event in stream] == ["one", "two"]
+    own.close() if isinstance(own, httpx.Client) else await own.aclose()
+
+
+async def test_each_piece_has_the_whole_of_the_account_s_timeout(mode: Mode, server: Server) -> None:
+    server.on("/responses", answers.sse_answer(*[events(("e", n)) for n in range(4)], pause=0.2))
+    client = mode.client(server, settings={"timeout": 0.45})
+    stream = await client.responses(input="hi", stream=True)
+    assert len([event async for event in stream]) == 4
 
 
 async def test_a_piece_that_does_not_come(mode: Mode, server: Server) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import Mode
-from core.tests.server import Seen, Server, json_answer, reset_at_once
+from core.tests.server import Exchange, Seen, Server, json_answer
 
 from callsheet import APIConnectionError
 
@@ -195,7 +195,12 @@ async def test_a_file_that_becomes_longer(client: Any, characters: Server, clip:
 
 
 async def test_the_file_of_a_broken_upload_is_closed(client: Any, server: Server, clip: Path) -> None:
-    server.on("/videos/characters", reset_at_once)
+
+    async def reset_in_request(exchange: Exchange) -> None:
+        await exchange.reader.readexactly(300_000)
+        exchange.reset()
+
+    server.on("/videos/characters", reset_in_request)
     clip.write_bytes(CLIP * 20)
     caught = None
     try:

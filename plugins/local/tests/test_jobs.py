@@ -64,7 +64,7 @@ def test_kill_9_while_rendering_loses_nothing(tmp_path: Path) -> None:
 
     (tmp_path / "first.png").write_bytes(picture((640, 360)))
     body = f"""
-first = {str(tmp_path / "first.png")!r}
+first = __import__("pathlib").Path({str(tmp_path / "first.png")!r})
 video = hooks("generate_video", prompt="A long story", seconds=20, size="640x360", input_reference=first)
 print(video.id, flush=True)
 while True:
