@@ -322,7 +322,8 @@ class Server:
                 with suppress(Exception):  # a peer that doesn't take the rest is left alone
                     await asyncio.wait_for(writer.wait_closed(), 0.5)
             finally:
-                writer.transport.abort()
+                with suppress(AttributeError):  # up to Python 3.11.3 a TLS transport that is gone can't be aborted
+                    writer.transport.abort()
                 self._live.discard(writer)
                 self._tasks.discard(task)
 

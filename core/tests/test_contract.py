@@ -44,6 +44,21 @@ def test_what_starts_paid_work_is_never_sent_twice_blindly():
         assert (operation.billable, operation.after_rejection, operation.after_ambiguity) == (True, False, "never")
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "again"),
+    [
+        ("responses", {}, False),
+        ("responses", {"store": False}, True),
+        ("responses", {"store": False, "background": True}, False),
+        ("chat_completions", {"messages": []}, True),
+        ("chat_completions", {"messages": [], "store": True}, False),
+    ],
+)
+def test_what_is_stored_is_not_sent_again_blindly(name, fields, again):
+    operation = OPERATIONS[name]
+    assert operation.may_resend_blindly(operation.request(**fields), 1) is again
+
+
 def test_clients_have_the_operations_and_the_same_signatures():
     shared = [*OPERATIONS, "wait", "close", "providers"]
     for name in shared:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from callsheet import APIResponseValidationError
 from callsheet import models as m
 from callsheet.body import Upload
 from callsheet.models.base import PATHS_ARE_FILES
@@ -106,6 +107,12 @@ def test_a_response_is_kept_as_it_came(document):
     raw = json.loads(json.dumps(document))
     assert m.Response(raw).wire() == raw
     assert list(m.Response(raw).wire()) == list(document)
+
+
+@pytest.mark.parametrize("wrong", [[], None, "x", 3])
+def test_a_document_is_an_object(wrong):
+    with pytest.raises(APIResponseValidationError, match="a JSON object is wanted"):
+        m.Response(wrong)
 
 
 def test_reads_of_a_response():

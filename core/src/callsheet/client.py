@@ -90,11 +90,12 @@ class Client(BaseClient):
     @property
     def transport(self) -> Transport:
         """The way to the wire; made, and the HTTP library imported, when first needed."""
-        if self._transport is None:
-            from callsheet.transport import BlockingTransport
+        with self._lock:  # many threads may come first
+            if self._transport is None:
+                from callsheet.transport import BlockingTransport
 
-            self._transport = BlockingTransport()
-        return self._transport
+                self._transport = BlockingTransport()
+            return self._transport
 
     def create_character(self, *, name: str, video: Source, **options: Unpack[CallOptions]) -> m.Character:
         """Make a reusable character from a short clip.

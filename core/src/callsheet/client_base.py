@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class BaseClient:
             accounts.add(named, options)
         self.timeout = timeout
         self._transport = transport
+        self._lock = threading.Lock()
         self.accounts = accounts
         self.router = Router(accounts, IdCodec(), model, provider)
 

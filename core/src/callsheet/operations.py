@@ -21,7 +21,8 @@ class Operation:
     `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
     be sent again; `after_rejection` says so of one that was answered 429 (or 503, where nothing is billed),
     `after_ambiguity` of one of which nobody knows whether it was accepted ("unstored": only if it leaves nothing behind
-    upstream). `takes_model`: the request chooses a model, so that a client's default model is filled in.
+    upstream; `stores_by_default` says what a request means that says nothing of it). `takes_model`: the request chooses a
+    model, so that a client's default model is filled in.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Operation:
     after_rejection: bool = True
     after_ambiguity: Resend = "always"
     takes_model: bool = False
+    stores_by_default: bool = False
 
     def may_resend_blindly(self, request: m.OperationRequest, attempt: int) -> bool:
         """Whether attempt number `attempt` + 1 is allowed though attempt `attempt` may have been accepted."""
@@ -42,7 +44,9 @@ class Operation:
             case "once":
                 return attempt == 1
             case "unstored":
-                return getattr(request, "store", None) is False and not getattr(request, "background", None)
+                stored = getattr(request, "store", None)
+                stored = self.stores_by_default if stored is None else stored
+                return not stored and not getattr(request, "background", None)
             case "never":
                 return False
 
@@ -85,6 +89,7 @@ _ALL = (
         billable=True,
         after_ambiguity="unstored",
         takes_model=True,
+        stores_by_default=True,
     ),
     Operation("get_response", m.GetResponse, m.Response, "GET", "/responses/{response_id}"),
     Operation("delete_response", m.DeleteResponse, m.DeletedResponse, "DELETE", "/responses/{response_id}"),
@@ -97,6 +102,7 @@ _ALL = (
         "POST",
         "/chat/completions",
         billable=True,
+        after_ambiguity="unstored",
         takes_model=True,
     ),
 )

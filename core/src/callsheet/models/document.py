@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from attrs import Factory, define, field
 
+from callsheet.errors import APIResponseValidationError
 from callsheet.models.base import IdKind, Meta
 
 __all__ = ["Document"]
@@ -19,6 +20,11 @@ class Document:
     raw: dict[str, Any] = field(repr=False)
     meta: Meta = field(default=Factory(Meta), repr=False, eq=False)
     managed: ClassVar[Mapping[str, IdKind]] = {"id": "resp", "previous_response_id": "resp"}
+
+    @raw.validator
+    def _is_an_object(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, dict):
+            raise APIResponseValidationError(f"an answer that is a JSON object is wanted, not {type(value).__name__}")
 
     @property
     def id(self) -> str | None:
