@@ -1,5 +1,6 @@
 """Wheels in a clean environment: found by entry point, refusing by name, never failing to load."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -59,10 +60,14 @@ def python(tmp_path_factory, wheels):
     seen: set[str] = set()
     for name in ("attrs", "httpx", "pluggy", "pydantic"):
         copy_with_dependencies(name, site, seen)
-    for file in wheels.values():
-        with zipfile.ZipFile(file) as archive:
-            archive.extractall(site)
-    return home / "bin" / "python"
+    program = home / "bin" / "python"
+    if importlib.util.find_spec("pip"):
+        install = [sys.executable, "-m", "pip", "--python", str(program), "install", "--no-index", "--no-deps", "-q"]
+    else:  # where dev.py had to make its environment without pip, it has uv
+        install = ["uv", "pip", "install", "--offline", "--no-deps", "-q", "--python", str(program)]
+    done = subprocess.run([*install, *map(str, wheels.values())], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return program
 
 
 def run(python: Path, code: str) -> str:
