@@ -122,7 +122,7 @@ async def reset_error(exchange: Exchange) -> None:
 async def test_the_status_counts_though_its_body_can_not_be_had(client: Any, server: Server, answer: Any) -> None:
     server.on("/videos", answer)
     with pytest.raises(AuthenticationError):
-        await client.generate_video(prompt="A fox", timeout=0.3)
+        await client.generate_video(prompt="A fox", timeout=1.0)
 
 
 UNREADABLE = {
@@ -257,5 +257,5 @@ async def test_cut_answers(client: Any, server: Server) -> None:
     assert (caught.value.sent, caught.value.should_retry) == (True, False)
     server.on("/videos", drip_body)
     with pytest.raises(APIConnectionError) as caught:
-        await client.generate_video(prompt="A fox", timeout=0.2)
+        await client.generate_video(prompt="A fox", timeout=0.8)
     assert (caught.value.sent, caught.value.should_retry) == (True, False)

@@ -195,8 +195,9 @@ async def test_not_more_than_three_redirects(mode: Mode, server: Server) -> None
 async def test_a_redirect_to_nowhere(mode: Mode, server: Server, location: str) -> None:
     server.on("/x", bytes_answer(b"", 302, location=location))
     # httpx looks at the address, too, though it isn't to follow it, and has no answer then.
-    with pytest.raises((APIResponseValidationError, APIConnectionError), match="redirects|path must be"):
-        await careless(mode, server, Request("GET", "/x")).download_video("v1", provider="careless", timeout=0.5)
+    with pytest.raises((APIResponseValidationError, APIConnectionError), match="redirects"):
+        await careless(mode, server, Request("GET", "/x")).download_video("v1", provider="careless", timeout=20)
+    assert len(server.seen) == 1  # it would not get better
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -217,7 +217,7 @@ async def test_statuses_in_all_modes(client: Any, server: Server) -> None:
 async def test_a_timeout_of_paid_work(client: Any, server: Server) -> None:
     server.on("/videos", stall)
     with pytest.raises(APITimeoutError) as caught:
-        await client.generate_video(prompt="A fox", timeout=0.3)
+        await client.generate_video(prompt="A fox", timeout=0.8)
     assert (caught.value.sent, caught.value.should_retry) == (True, False)
     assert len(server.seen) == 1
 

@@ -288,7 +288,8 @@ class IO:
         target = urljoin(self._address(request), location) if location else ""
         if not target.startswith(("http://", "https://")):
             raise APIResponseValidationError(
-                f"provider '{self.account.provider}' redirects to {location[:80]!r}, which can't be followed"
+                f"provider '{self.account.provider}' redirects to {location[:80]!r}, which can't be followed",
+                should_retry=False,
             )
         same = origin(target) == origin(self._address(request))
         kept = {k: v for k, v in request.headers.items() if same or k.lower() in {"range", "if-range"}}

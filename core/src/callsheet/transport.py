@@ -84,8 +84,13 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
     where = f"{request.method} {request.url.partition('?')[0]}"
     if "Timeout" in name:
         return APITimeoutError(f"{where}: no answer before the deadline ({name})", sent=sent)
-    if name in {"InvalidURL", "UnsupportedProtocol"} and not sent:  # a redirect's bad address makes InvalidURL, too
-        return APIConnectionError(f"{where}: the address is not one that can be called ({error})", sent=False)
+    if name in {"InvalidURL", "UnsupportedProtocol"}:
+        if not sent:
+            return APIConnectionError(f"{where}: the address is not one that can be called ({error})", sent=False)
+        # An answer that redirects to a bad address: httpx reads it though it isn't to follow it. It won't get better.
+        return APIConnectionError(
+            f"{where}: the server redirects to a bad address ({error})", sent=True, should_retry=False
+        )
     hint = "" if sent else "; is the server running, and is the base URL right?"
     return APIConnectionError(f"{where}: {str(error) or name}{hint}", sent=sent)
 
