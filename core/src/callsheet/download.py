@@ -34,6 +34,8 @@ class _Part:
     file: BinaryIO
     shared: bool
     """Whether a later call may go on with it."""
+    gone: bool = False
+    """Whether it has its final name or was removed: the path may be another call's by now."""
 
     @classmethod
     def claim(cls, target: Path, key: str) -> _Part:
@@ -45,7 +47,7 @@ class _Part:
                 file.close()
                 break
             # Between opening and locking, another call may have finished it: then it has its final name now.
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if _is_at(file, path):
                 return cls(path, path.with_name(path.name + ".etag"), file, True)
             file.close()
         own = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
@@ -66,21 +68,37 @@ class _Part:
             self.tag.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
+        self.gone = True
         self.tag.unlink(missing_ok=True)
+        if os.name == "nt":  # an open file can't be removed or renamed there
+            self.file.close()
+        self.path.unlink(missing_ok=True)
 
     def finish(self, target: Path) -> None:
         self.file.flush()
-        if os.name == "nt":  # an open file can't be renamed there
+        self.tag.unlink(missing_ok=True)
+        if os.name == "nt":
             self.file.close()
         self.path.replace(target)
-        self.tag.unlink(missing_ok=True)
+        self.gone = True
 
     def release(self) -> None:
-        """Close it. What nobody can go on with is removed."""
-        self.file.close()
-        if self.path.exists() and not (self.shared and self.path.stat().st_size):
-            self.discard()
+        """Close it, and with that unlock it. What nobody can go on with is removed while it is still ours."""
+        try:
+            if not self.gone:
+                self.file.flush()
+                if not (self.shared and os.fstat(self.file.fileno()).st_size):
+                    self.discard()
+        finally:
+            self.file.close()
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _locked(file: BinaryIO) -> bool:
