@@ -12,6 +12,7 @@ from callsheet import (
     ConfigurationError,
     CreateResponse,
     Event,
+    GenerateVideo,
     GetVideo,
     NotFoundError,
     Response,
@@ -20,6 +21,7 @@ from callsheet import (
     Video,
     hookimpl,
 )
+from callsheet.drive import finish
 
 
 @pytest.fixture
@@ -129,6 +131,16 @@ def test_wrong_kind_forged_and_truncated_ids(client):
             client.get_video(video_id=wrong)
     with pytest.raises(NotFoundError):
         client.generate_video(prompt="x", characters=[video.id])
+
+
+def test_a_request_can_be_routed_twice(client):
+    """The router works on a copy: what a gateway or a second try holds keeps its managed ids."""
+    luna = client.create_character(name="Luna", video=b"x")
+    request = GenerateVideo(prompt="Luna", characters=[luna.id])
+    for _ in range(2):
+        video = finish(client.router.call("generate_video", request, client.transport))
+        assert "['char_1']" in video.prompt
+    assert request.characters[0].id == luna.id
 
 
 def test_the_request_of_the_caller_is_not_changed(client):

@@ -55,7 +55,17 @@ def _creates(
     name: str, request: type[m.OperationRequest], result: type[Any], route: str, takes_model: bool = False
 ) -> Operation:
     """An operation that begins paid work: sent again only if it was not sent, or the provider says how it refuses."""
-    return Operation(name, request, result, "POST", route, True, False, "never", takes_model)
+    return Operation(
+        name,
+        request,
+        result,
+        "POST",
+        route,
+        billable=True,
+        after_rejection=False,
+        after_ambiguity="never",
+        takes_model=takes_model,
+    )
 
 
 _ALL = (

@@ -1,4 +1,4 @@
-"""Getting bytes to the wire and back, over httpx: the only module that imports an HTTP client.
+"""Getting bytes to the wire and back, over httpx: with deadlines.py, the only module that imports an HTTP client.
 
 httpx's timeouts hold for one read each, so that a server which drips one byte at a time holds a call for ever. Here a
 call has one deadline: the blocking transport recomputes what is left of it at every read and write, the async one

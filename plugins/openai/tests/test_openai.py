@@ -4,6 +4,7 @@ import json
 from email.parser import BytesParser
 
 import pytest
+from plugins.conftest import VIDEO
 
 from callsheet import (
     APIResponseValidationError,
@@ -14,16 +15,6 @@ from callsheet import (
     RateLimitError,
     UnsupportedOperation,
 )
-
-VIDEO = {
-    "id": "video_123",
-    "object": "video",
-    "model": "m",
-    "status": "queued",
-    "progress": 0,
-    "seconds": "8",
-    "error": None,
-}
 
 
 @pytest.fixture

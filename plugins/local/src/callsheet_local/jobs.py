@@ -122,10 +122,6 @@ class Jobs:
     def expired(self, now: float) -> list[str]:
         return [row["id"] for row in self.index.read("SELECT id FROM videos WHERE expires_at <= ?", now)]
 
-    def anything_to_do(self) -> bool:
-        sql = f"SELECT 1 FROM videos WHERE {_CLAIMABLE.replace(':now', '?')} LIMIT 1"  # noqa: S608
-        return bool(self.index.read(sql, time.time()))
-
     def claim(self, owner: str) -> Job | None:
         """Take the oldest job that wants a worker. Jobs whose workers keep dying are failed on the way."""
         now = time.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -80,13 +79,3 @@ class Writer:
                     self._output.mux(self._audio.encode(None))
         finally:
             self._output.close()
-
-
-def write_all(
-    path: Path, frames: Iterable[av.VideoFrame], width: int, height: int, sound: NDArray[np.float32] | None
-) -> int:
-    """Write a whole file and return its number of frames."""
-    with Writer(path, width, height, sound) as writer:
-        for frame in frames:
-            writer.write(frame)
-    return writer.frames
