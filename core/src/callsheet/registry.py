@@ -47,6 +47,8 @@ class ProviderInfo:
     version: str
     operations: tuple[str, ...] = ()
     notes: Mapping[str, str] = Factory(dict)
+    models: Mapping[str, tuple[str, ...]] = Factory(dict)
+    """Models that it suggests, each with the operations that it is for."""
     embedded: bool = False
     missing: tuple[str, ...] = ()
     """Settings that it needs and that the environment does not hold."""
@@ -177,6 +179,7 @@ class Registry:
             version,
             operations=tuple(hook for hook in HOOKS if hook in offered_hooks(provider, name)),
             notes=dict(provider.notes),
+            models=dict(provider.models),
             embedded=provider.embedded,
             missing=tuple(absent),
             unknown_hooks=_unknown_hooks(provider),
@@ -196,8 +199,9 @@ def offered_hooks(provider: object, name: str) -> frozenset[str]:
             f"provider '{name}': {provider.__name__}.Settings must be a class derived from callsheet.ProviderSettings",
             provider=name,
         )
-    if not isinstance(kind.notes, Mapping):
-        raise ProviderLoadError(f"provider '{name}': {provider.__name__}.notes must be a dict", provider=name)
+    for table in ("notes", "models"):
+        if not isinstance(getattr(kind, table), Mapping):
+            raise ProviderLoadError(f"provider '{name}': {provider.__name__}.{table} must be a dict", provider=name)
     return _checked_hooks(kind, name)
 
 

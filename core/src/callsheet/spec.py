@@ -40,7 +40,8 @@ class Provider:
 
     Class attributes: `Settings` is what an account is configured with; `embedded` says that the provider works with no
     key and no network; `notes` says of operations why they are missing or how they are done ("vendor cannot", "retired
-    2026-09-24", "emulated") and is read by reports only; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key");
+    2026-09-24", "emulated") and is read by reports only; `models` names models and the operations that each is for: it
+    fills lists and suggestions, and is never a limit; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key");
     `rejects_before_accepting` holds the error statuses by which
     the vendor promises that no paid work began, so that the request may be sent again.
     """
@@ -48,6 +49,7 @@ class Provider:
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
     embedded: ClassVar[bool] = False
     notes: ClassVar[Mapping[str, str]] = {}
+    models: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     auth: ClassVar[AuthScheme] = Bearer()
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset()
 

@@ -12,7 +12,7 @@ from callsheet_local.files import Files, unusable
 
 __all__ = ["Index"]
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS videos (
     number INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of creation

@@ -25,6 +25,11 @@ class LocalProvider(Provider):
 
     Settings = LocalSettings
     embedded = True
+    models: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "motion-1": ("generate_video", "edit", "extend", "remix"),
+        "realtime-1": ("mint_realtime_secret", "relay_sdp"),
+        "scribe-1": ("responses", "chat_completions"),
+    }
     notes: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
             "mint_realtime_secret",
