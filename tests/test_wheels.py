@@ -93,7 +93,8 @@ from callsheet import Client, models
 from callsheet.operations import OPERATIONS
 from callsheet.drive import finish
 client = Client(provider="stub")
-values = dict(prompt="a", name="n", video=b"x", sdp=b"v=0", messages=[])
+offer = "v=0\\nm=audio 9 x 0\\na=fingerprint:x\\na=ice-ufrag:x\\na=ice-pwd:x\\n"
+values = dict(prompt="a", name="n", video=b"x", sdp=offer, messages=[])
 values |= dict(video_id="v", character_id="c", call_id="r", response_id="r")
 for name, operation in OPERATIONS.items():
     fields = {k: v for k, v in values.items() if k in operation.request.model_fields and name != "responses"}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from core.tests.offers import OFFER
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -190,9 +191,9 @@ def test_results_stand_for_their_ids():
 
 def test_secrets_are_not_shown():
     secret = m.RealtimeSecret(value="ek_123456789", expires_at=1)
-    call = m.RelaySDP(sdp="v=0", ephemeral_key="ek_123456789")
+    call = m.RelaySDP(sdp=OFFER.decode(), ephemeral_key="ek_123456789")
     assert "ek_123" not in repr(secret) + str(secret) + repr(call)
-    assert call.sdp == b"v=0"
+    assert call.sdp == OFFER
 
 
 @pytest.mark.parametrize(
@@ -208,3 +209,36 @@ def test_expires_after(given_, seconds):
 def test_wrong_expiry_is_refused(wrong):
     with pytest.raises(ValidationError):
         m.MintRealtimeSecret(expires_after=wrong)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_offer_are_refused_in_words(content):
+    with pytest.raises(ValidationError, match="SDP"):
+        m.RelaySDP(sdp=content)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda sdp: b"", "first line must be v=0"),
+        (lambda sdp: b"\r\n" + sdp, "first line must be v=0"),
+        (lambda sdp: sdp + b"a=x:" + b"y" * 70_000, "at most 65,536"),
+        (lambda sdp: sdp + b"a=x\r\n" * 1000, "more than 1000 lines"),
+        (lambda sdp: sdp + b"a=x:" + b"y" * 5000, "more than 4096 bytes"),
+        (lambda sdp: sdp + b"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 8, "9 media sections"),
+        (lambda sdp: sdp.replace(b"m=", b"x="), "0 media sections"),
+        (lambda sdp: sdp + b"a=crypto:1 AES_CM_128 inline:secret\r\n", "keys in the open"),
+        (lambda sdp: sdp.replace(b"a=fingerprint", b"a=x"), "no fingerprint"),
+        (lambda sdp: sdp.replace(b"a=ice-pwd", b"a=x"), "no ice-pwd"),
+        (lambda sdp: sdp + b"a=x:\xff\r\n", "not text in UTF-8"),
+    ],
+)
+def test_what_an_offer_must_be(change, words):
+    with pytest.raises(ValidationError, match=words):
+        m.RelaySDP(sdp=change(OFFER))
+
+
+def test_an_offers_bytes_are_not_touched():
+    unix = OFFER.replace(b"\r\n", b"\n")
+    assert m.RelaySDP(sdp=OFFER).sdp == OFFER
+    assert m.RelaySDP(sdp=unix).sdp == unix

@@ -93,11 +93,13 @@ class Account:
         options: Mapping[str, Any] | None = None,
         *,
         id: str | None = None,
+        secret_name: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Account:
         """Build the settings from options and, where those are silent, from the environment.
 
-        Raises ConfigurationError naming the field that is wrong.
+        `secret_name` is the variable that the key was read from, where it is not the provider's usual one. Raises
+        ConfigurationError naming the field that is wrong.
         """
         environ = os.environ if environ is None else environ
         from_environment = {name: environ[variable] for name, variable in kind.env.items() if environ.get(variable)}
@@ -116,7 +118,7 @@ class Account:
                 _same_address(settings.base_url),
                 settings.organization,
                 settings.project,
-                kind.env.get("api_key"),
+                secret_name or kind.env.get("api_key"),
             ]
             id = "acct_" + hashlib.sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:12]
         return cls(provider, settings, id)

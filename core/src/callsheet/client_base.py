@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from callsheet.config import Config, configure
 from callsheet.errors import BadRequestError, ConfigurationError
 from callsheet.ids import IdCodec
 from callsheet.io import Transport
@@ -20,9 +21,18 @@ from callsheet.operations import OPERATIONS
 from callsheet.registry import ProviderInfo, Registry
 from callsheet.routing import Accounts, Router
 
-__all__ = ["BaseClient", "Config", "FilePath", "VideoId", "build_request", "part_key", "target_path", "video_id_of"]
+__all__ = [
+    "BaseClient",
+    "Config",
+    "FilePath",
+    "VideoId",
+    "bad_request",
+    "build_request",
+    "part_key",
+    "target_path",
+    "video_id_of",
+]
 
-Config = Mapping[str, Any]
 VideoId = str | Video
 FilePath = str | os.PathLike[str]
 
@@ -44,8 +54,7 @@ class BaseClient:
         registry: Registry | None = None,
     ) -> None:
         accounts = Accounts(registry or shared_registry())
-        for entry in _config_accounts(config):
-            accounts.add(**entry)
+        models = configure(accounts, config)
         options = {**(settings or {}), **given({"api_key": api_key, "base_url": base_url})}
         if options:
             named = provider or (model.partition("/")[0] if model and "/" in model else None)
@@ -58,7 +67,7 @@ class BaseClient:
         self._transport = transport
         self._lock = threading.Lock()
         self.accounts = accounts
-        self.router = Router(accounts, IdCodec(), model, provider)
+        self.router = Router(accounts, IdCodec(), model, provider, models)
 
     def providers(self) -> list[ProviderInfo]:
         """All installed providers: name, distribution, version, operations, notes, and the error of one that is broken."""
@@ -95,7 +104,7 @@ def build_request(
         document = {**(options.get("extra_body") or {}), **given(rest), **given(fields)}
         request = kind.model_validate(document, context=PATHS_ARE_FILES)
     except ValidationError as error:
-        raise _bad_request(operation, error) from None
+        raise bad_request(operation, error) from None
     if sync and any(upload.needs_loop for upload in request.uploads()):
         raise TypeError(
             "an async iterator was given as a file to the sync client; use AsyncClient, or a path, bytes or file"
@@ -130,25 +139,8 @@ def shared_registry() -> Registry:
     return _registry
 
 
-def _config_accounts(config: Config | None) -> list[dict[str, Any]]:
-    if config is None:
-        return []
-    unknown = set(config) - {"accounts"}
-    if unknown or not isinstance(config.get("accounts"), list):
-        raise ConfigurationError(
-            'config is {"accounts": [{"provider": "...", "id": "...", and the settings of that provider}]}'
-            + (f"; unknown: {', '.join(sorted(unknown))}" if unknown else "")
-        )
-    entries = []
-    for entry in config["accounts"]:
-        options = dict(entry)
-        if not isinstance(provider := options.pop("provider", None), str):
-            raise ConfigurationError("every account in config needs a 'provider'")
-        entries.append({"provider": provider, "id": options.pop("id", None), "options": options})
-    return entries
-
-
-def _bad_request(operation: str, error: ValidationError) -> BadRequestError:
+def bad_request(operation: str, error: ValidationError) -> BadRequestError:
+    """What a request's model says of a request that does not fit it, naming each field."""
     problems = error.errors(include_url=False, include_input=False)
     texts = []
     for problem in problems:

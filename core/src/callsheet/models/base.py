@@ -153,9 +153,15 @@ in a request's body is a stranger's, and would read the server's files."""
 
 def as_upload(value: object, info: ValidationInfo) -> Upload:
     """A file out of what a caller gave. ValueError for a str or list that came from who knows where."""
-    if isinstance(value, str | list | Mapping) and not (info.context or {}).get("paths"):
+    paths = bool((info.context or {}).get("paths"))
+    if isinstance(value, str | list | Mapping) and not paths:
         raise ValueError(f"a file is wanted, not a {type(value).__name__}")
-    return Upload.of(value)  # type: ignore[arg-type]  # anything may come in; Upload.of refuses with a TypeError
+    try:
+        return Upload.of(value)  # type: ignore[arg-type]  # anything may come in; Upload.of refuses with a TypeError
+    except TypeError as error:
+        if paths:
+            raise
+        raise ValueError(str(error)) from None  # a document's number or null: the field is wrong, not the program
 
 
 def _id(value: object) -> object:

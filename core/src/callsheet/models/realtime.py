@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from callsheet.models.base import IdKind, Model, OperationRequest, ResourceId, Result
+from callsheet.models.sdp import check_offer
 
 __all__ = ["ExpiresAfter", "HangUp", "MintRealtimeSecret", "RealtimeCall", "RealtimeSecret", "RelaySDP"]
 
@@ -47,10 +48,11 @@ class RelaySDP(OperationRequest):
     """Hand an SDP offer to the provider and bring back its answer.
 
     With `ephemeral_key` the call is made in its name; without, with the account's own key, and `session` says what
-    the session shall be. The bytes of `sdp` are not touched: its lines end in CRLF.
+    the session shall be. `sdp` is checked (at most 64 KiB; a WebRTC offer), and its bytes are not touched: its lines end
+    in CRLF.
     """
 
-    sdp: Annotated[bytes, BeforeValidator(lambda v: v.encode() if isinstance(v, str) else v)] = Field(repr=False)
+    sdp: Annotated[bytes, BeforeValidator(check_offer)] = Field(repr=False)
     session: dict[str, Any] | None = None
     ephemeral_key: SecretStr | None = None
     webrtcfilter: bool | None = None

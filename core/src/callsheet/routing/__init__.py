@@ -1,6 +1,6 @@
 """From a call to the account that shall do it, and back: ids, model names, attempts."""
 
 from callsheet.routing.accounts import Accounts
-from callsheet.routing.router import Router
+from callsheet.routing.router import Deployment, Router
 
-__all__ = ["Accounts", "Router"]
+__all__ = ["Accounts", "Deployment", "Router"]

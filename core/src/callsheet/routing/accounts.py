@@ -19,9 +19,13 @@ __all__ = ["Accounts"]
 
 @define(eq=False)
 class Accounts:
-    """Accounts by id, each with its provider's instance, which is made when it is first needed."""
+    """Accounts by id, each with its provider's instance, which is made when it is first needed.
+
+    `closed`: there are those that were configured and no others, whatever keys the environment holds.
+    """
 
     registry: Registry
+    closed: bool = False
     _configured: dict[str, Account] = field(factory=dict, init=False)
     _from_environment: dict[str, Account] = field(factory=dict, init=False)
     _dispatchers: dict[str, Dispatcher] = field(factory=dict, init=False)
@@ -30,8 +34,12 @@ class Accounts:
 
     def add(self, provider: str, options: Mapping[str, Any], id: str | None = None) -> Account:
         """Configure an account. ConfigurationError when another one has its id already."""
-        account = Account.of(provider, self.registry.provider(provider).Settings, options, id=id)
-        if id is not None and id != provider and id in self.registry.names():
+        return self.add_account(Account.of(provider, self.registry.provider(provider).Settings, options, id=id))
+
+    def add_account(self, account: Account) -> Account:
+        """Configure an account that was made already. ConfigurationError when another one has its id."""
+        id, provider = account.id, account.provider
+        if id != provider and id in self.registry.names():
             raise ConfigurationError(f"the account id '{id}' is the name of a provider; give the account another id")
         if account.id in self._configured:
             raise ConfigurationError(
@@ -51,6 +59,8 @@ class Accounts:
         if len(matching) > 1:
             choices = ", ".join(f"provider='{account.id}'" for account in matching)
             raise ConfigurationError(f"several accounts are configured at provider '{name}'; say which: {choices}")
+        if not matching and self.closed:
+            raise ConfigurationError(f"no account is configured at provider '{name}'")
         return matching[0] if matching else self._environments(name)
 
     def by_tag(self, tag: bytes) -> Account:
@@ -58,7 +68,8 @@ class Accounts:
         for account in [*self._configured.values(), *self._from_environment.values()]:
             if account.tag == tag:
                 return account
-        for name in self.registry.names():  # the first bytes of a tag name the provider: no other one is imported
+        others = [] if self.closed else self.registry.names()
+        for name in others:  # the first bytes of a tag name the provider: no other one is imported
             if Account.provider_tag(name) == tag[:3] and (account := self._environments(name)).tag == tag:
                 return account
         raise NotFoundError(
@@ -71,8 +82,8 @@ class Accounts:
         """The account of a call that names none: the only configured one, else the embedded provider's."""
         if len(self._configured) == 1:
             return next(iter(self._configured.values()))
-        if self._configured:
-            choices = ", ".join(sorted(self._configured))
+        if self._configured or self.closed:
+            choices = ", ".join(sorted(self._configured)) or "none is configured"
             raise ConfigurationError(f"say which account: provider=..., one of {choices}; or model='provider/model'")
         embedded = self.registry.embedded()
         if len(embedded) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
 from callsheet.account import Account
 from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
@@ -37,6 +37,8 @@ class Router:
     ids: IdCodec
     default_model: str | None = None
     default_provider: str | None = None
+    models: dict[str, Deployment] = Factory(dict)
+    """The configured model names. Where the accounts are closed there are no others."""
 
     async def call(
         self,
@@ -151,6 +153,14 @@ class Router:
             prefixes = (f"{provider}/", f"{account.provider}/")
             upstream = next((model[len(p) :] for p in prefixes if model and model.startswith(p)), model)
             return account, upstream or None
+        if model is not None and (configured := self.models.get(model)) is not None:
+            return configured.account, configured.model
+        if model is not None and self.accounts.closed:
+            raise NotFoundError(
+                f"there is no model {model!r:.80} here; there are: {', '.join(self.models) or 'none'}",
+                code="model_not_found",
+                param="model",
+            )
         if model is None or "/" not in model:
             return None, model
         prefix, _, rest = model.partition("/")

@@ -1,0 +1,54 @@
+"""The ASGI application: routes, who may call them, and what is ended when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from callsheet import AsyncClient
+from callsheet_gateway.errors import HANDLERS
+from callsheet_gateway.face import Face
+from callsheet_gateway.guard import Guard
+from callsheet_gateway.pages import page_routes
+from callsheet_gateway.routes import api_routes
+from callsheet_gateway.settings import GatewaySettings
+
+__all__ = ["make_app"]
+
+_EXPOSED = ("location", "x-request-id", "openai-poll-after-ms", "retry-after", "etag", "content-range")
+
+
+def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> Starlette:
+    """A gateway over a client's router. The client is closed with the application."""
+    settings = settings or GatewaySettings()
+    face = Face(client, settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    middleware = [Middleware(Guard, settings.cors_origins)]
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED,
+                max_age=600,
+            )
+        )
+    app = Starlette(
+        routes=[*api_routes(face), *page_routes()],
+        middleware=middleware,
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app

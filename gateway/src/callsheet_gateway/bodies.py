@@ -1,0 +1,92 @@
+"""Request bodies, in every form that clients send: what comes out is one document, and files that are on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from callsheet.models.base import OperationRequest
+from callsheet_gateway.errors import Refused
+from callsheet_gateway.forms import as_document, read_form
+from callsheet_gateway.settings import GatewaySettings
+
+__all__ = ["counted", "document_of", "media_type", "read_all"]
+
+
+def media_type(request: Request) -> str:
+    """The body's media type, without parameters, in lower case; "" where there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@asynccontextmanager
+async def document_of(
+    request: Request, kind: type[OperationRequest], settings: GatewaySettings
+) -> AsyncIterator[dict[str, Any]]:
+    """The document in a request's body. Files in it are open as long as the context lasts."""
+    media = media_type(request)
+    if media == "multipart/form-data":
+        form = await read_form(request.headers, counted(request, settings.max_form), settings)
+        try:
+            yield as_document(form.multi_items(), _texts(kind))
+        finally:
+            await form.close()
+        return
+    content = await read_all(request, settings.max_json)
+    if content and media not in {"", "application/json"} and not media.endswith("+json"):
+        raise Refused(
+            415,
+            f"a body of {media!r:.60} is not understood; send application/json (curl: -H 'Content-Type:"
+            " application/json') or multipart/form-data (curl: -F)",
+            "unsupported_media_type",
+        )
+    yield _json(content)
+
+
+async def read_all(request: Request, most: int) -> bytes:
+    """A whole body. Refused with 413 as soon as it has more than `most` bytes."""
+    return b"".join([chunk async for chunk in counted(request, most)])
+
+
+async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """A body's pieces, up to `most` bytes in all; a body that stops short is an error of its own."""
+    declared = request.headers.get("content-length", "")
+    too_big = Refused(413, f"the body has more than {most:,} bytes, which is the most that is taken", "body_too_big")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+        raise too_big
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise too_big
+            yield chunk
+    except ClientDisconnect:
+        raise Refused(400, f"the body was cut short after {size:,} bytes", "body_cut_short") from None
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    if not content.strip():
+        return {}
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        where = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Refused(400, f"the body is not JSON: {reason}{where}", "invalid_json") from None
+    if not isinstance(document, dict):
+        raise Refused(400, f"the body is JSON, but an object {{...}} is wanted, not {_kind(document)}", "invalid_json")
+    return document
+
+
+def _kind(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
+
+
+def _texts(kind: type[OperationRequest]) -> frozenset[str]:
+    """The fields that hold a text, whatever it looks like: a prompt may begin with a bracket."""
+    return frozenset(name for name, field in kind.model_fields.items() if field.annotation is str)

@@ -1,0 +1,100 @@
+"""Errors as OpenAI's envelope: {"error": {"message", "type", "param", "code"}}, all four always there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from callsheet import APIError, CallsheetError, UnsupportedOperation
+from callsheet_gateway.documents import JSONDocument
+
+__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response"]
+
+log = logging.getLogger("callsheet.gateway")
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_CODES = {404: "unknown_route", 405: "method_not_allowed"}
+_RETRIED = {408, 409, 429}
+"""Statuses below 500 that OpenAI's clients send again by themselves."""
+
+
+class Refused(CallsheetError):
+    """A request that the gateway itself refuses, before any provider hears of it."""
+
+    def __init__(self, status: int, message: str, code: str, param: str | None = None) -> None:
+        super().__init__(message, status_code=status, code=code, param=param)
+
+
+def envelope(status: int, message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    """The document of an error."""
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def envelope_of(error: CallsheetError) -> dict[str, Any]:
+    """The document of what the library raised. The words are the error's own: they hold no secret."""
+    return envelope(status_of(error), error.message, error.code, error.param)
+
+
+def status_of(error: CallsheetError) -> int:
+    """The status to answer with: a provider's redirects and oddities are failures of the provider."""
+    status = error.status_code or 500
+    return status if 400 <= status <= 599 else 502
+
+
+def error_response(error: CallsheetError) -> Response:
+    """An error as an answer, with what a client needs to know to try again, or not to."""
+    status = status_of(error)
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
+    should = error.should_retry if isinstance(error, APIError) else None
+    if isinstance(error, UnsupportedOperation):
+        should = False
+    if should is None and (status >= 500 or status in _RETRIED) and not isinstance(error, APIError):
+        should = False  # not an upstream's: asking again would change nothing
+    if should is not None:
+        headers["x-should-retry"] = "true" if should else "false"
+    if error.request_id:
+        headers["x-upstream-request-id"] = _printable(error.request_id)
+    if error.provider:
+        headers["x-callsheet-provider"] = _printable(error.provider)
+    return JSONDocument(envelope_of(error), status, headers)
+
+
+async def _library_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CallsheetError)
+    return error_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = {
+        404: f"there is no {request.url.path} here; GET /openapi.json lists what there is",
+        405: f"{request.method} is not what {request.url.path} takes",
+    }
+    message = words.get(error.status_code, str(error.detail))
+    headers: Mapping[str, str] = error.headers or {}
+    if allowed := headers.get("Allow"):
+        message += f"; it takes {allowed}"
+    return JSONDocument(envelope(error.status_code, message, _CODES.get(error.status_code)), error.status_code, headers)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    log.error("%s %s: %s", request.method, request.scope.get("path"), type(error).__name__)
+    message = "the gateway failed; its log says more under the id in x-request-id"
+    return JSONDocument(envelope(500, message, "internal_error"), 500, {"x-should-retry": "false"})
+
+
+def _printable(text: str) -> str:
+    """A header's value: what an upstream says may hold anything."""
+    return "".join(character for character in text if " " <= character <= "~")[:200]
+
+
+HANDLERS: Mapping[Any, Any] = {CallsheetError: _library_error, HTTPException: _http_error, Exception: _bug}

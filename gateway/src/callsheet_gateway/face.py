@@ -1,0 +1,81 @@
+"""The way from an HTTP request to the library's router and back: one call, and the names that callers know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, field
+from pydantic import ValidationError
+
+from callsheet import AsyncClient, Document, Meta, RealtimeSecret, Video, VideoList
+from callsheet.client_base import bad_request
+from callsheet.operations import OPERATIONS
+from callsheet.routing import Router
+from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.tokens import Tokens
+
+__all__ = ["Face"]
+
+_VIDEO_FIELDS = (
+    "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size",
+    "seconds", "remixed_from_video_id", "error",
+)  # fmt: skip
+"""OpenAI's video object always has all of them."""
+
+
+@define(eq=False)
+class Face:
+    """What every route needs: the client, whose router does the work, and the settings."""
+
+    client: AsyncClient
+    settings: GatewaySettings
+    tokens: Tokens = field(factory=Tokens)
+
+    @property
+    def router(self) -> Router:
+        return self.client.router
+
+    async def call(self, operation: str, fields: Mapping[str, Any], account: str | None = None) -> Any:
+        """Do an operation. The fields come from a stranger: a str in the place of a file stays a str."""
+        try:
+            request = OPERATIONS[operation].request.model_validate(dict(fields))
+        except ValidationError as error:
+            raise bad_request(operation, error) from None
+        return await self.router.call(operation, request, self.client.transport, provider=account)
+
+    def model_name(self, meta: Meta, upstream: str | None) -> str | None:
+        """What callers call a provider's model: its configured name, else PROVIDER/MODEL."""
+        if upstream is None:
+            return None
+        for name, deployment in self.router.models.items():
+            if deployment.account.id == meta.account and deployment.model == upstream:
+                return name
+        return f"{meta.provider}/{upstream}" if meta.provider else upstream
+
+    def document(self, result: Any, asked: str | None = None) -> Any:
+        """A result as OpenAI's clients expect it. `asked` is the model's name in the request, which the answer repeats."""
+        match result:
+            case None:
+                return {}
+            case Video():
+                return self._video(result, asked or self.model_name(result.meta, result.model))
+            case VideoList():
+                videos = [self._video(video, self.model_name(result.meta, video.model)) for video in result.data]
+                return {**result.wire(), "data": videos}
+            case RealtimeSecret():
+                return result.wire()
+            case Document():
+                return self._with_model(result, asked)
+        return result.wire()
+
+    def _video(self, video: Video, model: str | None) -> dict[str, Any]:
+        document = video.wire()
+        full = {name: document.get(name) for name in _VIDEO_FIELDS}
+        full |= {"model": model, "progress": full["progress"] or 0}
+        return {**full, **{name: value for name, value in document.items() if name not in full}}
+
+    def _with_model(self, result: Document, asked: str | None) -> dict[str, Any]:
+        if not isinstance(result.model, str):
+            return result.raw
+        return {**result.raw, "model": asked or self.model_name(result.meta, result.model)}

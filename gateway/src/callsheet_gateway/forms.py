@@ -1,0 +1,157 @@
+"""Multipart forms: files go to disk as they come, in constant memory; fields become the document that JSON would be.
+
+Clients spell structure in several ways, and all of them are read: `video[id]`, `characters[][id]`, `characters[0][id]`,
+`include[]`, and a part that holds a JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any
+
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from callsheet import Upload
+from callsheet_gateway.errors import Refused
+from callsheet_gateway.settings import GatewaySettings
+
+__all__ = ["as_document", "read_form"]
+
+_NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_STEP = re.compile(r"\[([^\[\]]*)\]")
+_DEEPEST = 4
+_LONGEST_LIST = 16
+_PART_HEADERS = 8 * 1024
+_BOUNDARY = 70
+"""RFC 2046's limit, in characters."""
+
+
+class _Parser(MultiPartParser):
+    """Starlette's parser with limits over all parts, and an eye on the end."""
+
+    max_parts = 16
+    parts = 0
+    header_bytes = 0
+    ended = False
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self.parts += 1
+        self.header_bytes = 0
+        if self.parts > self.max_parts:
+            raise Refused(400, f"the form has more than {self.max_parts} parts", "too_many_parts")
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self.header_bytes += end - start
+        if self.header_bytes > _PART_HEADERS:
+            raise Refused(400, f"a part's headers have more than {_PART_HEADERS:,} bytes", "invalid_form")
+        super().on_header_value(data, start, end)
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
+async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], settings: GatewaySettings) -> FormData:
+    """Read a multipart body. Its files are open afterwards, and the caller's to close.
+
+    Raises Refused for a form that is broken, cut short or too big; nothing is left on the disk then.
+    """
+    boundary = re.search(r'boundary="?([^";]*)', headers.get("content-type", ""))
+    if boundary is None or not 0 < len(boundary[1]) <= _BOUNDARY:
+        raise Refused(400, "the multipart body needs a boundary of 1 to 70 characters in Content-Type", "invalid_form")
+    parser = _Parser(headers, stream, max_part_size=settings.max_part)
+    parser.max_parts = settings.max_parts
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if not parser.ended and "exceeded maximum" not in error.message:
+            raise Refused(400, f"the multipart body can't be read: {error.message}", "invalid_form") from None
+        raise Refused(413, error.message, "part_too_big") from None
+    if not parser.ended:
+        await form.close()
+        raise Refused(400, "the multipart body ends before its closing boundary: it was cut short", "body_cut_short")
+    return form
+
+
+def as_document(items: Iterable[tuple[str, str | UploadFile]], texts: frozenset[str]) -> dict[str, Any]:
+    """The document that a form's parts make up. Fields named in `texts` are never read as JSON.
+
+    Raises Refused for names that contradict each other or make no sense.
+    """
+    document: dict[str, Any] = {}
+    for name, value in items:
+        if (match := _NAME.fullmatch(name)) is None:
+            raise Refused(400, f"the form has a field named {name!r:.80}; brackets don't match", "invalid_form")
+        steps = _STEP.findall(match[2])
+        if len(steps) > _DEEPEST:
+            raise Refused(400, f"the form's field {name!r:.80} is nested too deep", "invalid_form")
+        content = _upload(value) if isinstance(value, UploadFile) else _value(value, name in texts or bool(steps))
+        _put(document, [match[1], *steps], content, name)
+    return document
+
+
+def _put(target: Any, path: list[str], value: Any, name: str) -> None:
+    """Set a value at a path of keys; an empty key or a number stands for a place in a list."""
+    key, rest = path[0], path[1:]
+    if isinstance(target, list):
+        if key and not (key.isascii() and key.isdigit() and len(key) <= 2):
+            raise _contradiction(name)
+        # `a[][id]=1&a[][id]=2` are two items: a field that the last item has already begins the next one.
+        same_item = bool(target) and bool(rest) and not _has(target[-1], rest[0])
+        index = int(key) if key else len(target) - same_item
+        if index > len(target) or index >= _LONGEST_LIST:
+            raise Refused(
+                400, f"the form's field {name!r:.80} leaves out an item, or there are too many", "invalid_form"
+            )
+        if index == len(target):
+            target.append(_new(rest) if rest else value)
+            if not rest:
+                return
+        elif not rest:
+            raise _contradiction(name)
+        _put(target[index], rest, value, name)
+    elif isinstance(target, dict):
+        if not key:
+            raise _contradiction(name)
+        if rest:
+            _put(target.setdefault(key, _new(rest)), rest, value, name)
+        elif key in target:
+            raise Refused(400, f"the form has the field {name!r:.80} twice", "invalid_form", key[:80])
+        else:
+            target[key] = value
+    else:
+        raise _contradiction(name)
+
+
+def _new(rest: list[str]) -> Any:
+    return [] if not rest[0] or rest[0].isdigit() else {}
+
+
+def _has(item: Any, key: str) -> bool:
+    return not isinstance(item, dict) or key in item
+
+
+def _contradiction(name: str) -> Refused:
+    return Refused(400, f"the form's field {name!r:.80} contradicts another one", "invalid_form")
+
+
+def _value(text: str, as_it_is: bool) -> Any:
+    """A part's text, or the object or list that it is the JSON of."""
+    if not as_it_is and text[:1] in {"{", "["}:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text
+
+
+def _upload(part: UploadFile) -> Upload:
+    """A file part as the library takes it: its name without folders, its type as the client gave it."""
+    name = (part.filename or "").replace("\\", "/").rpartition("/")[2] or "upload"
+    upload = Upload.of((name[-200:], part.file))
+    if part.content_type and part.content_type.isascii() and part.content_type.isprintable():
+        upload.content_type = part.content_type
+    return upload

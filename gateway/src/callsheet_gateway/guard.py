@@ -1,0 +1,69 @@
+"""Who may knock: without keys, only programs on this machine - and no web page that a browser has open, but our own.
+
+A page from anywhere can make a browser send requests to 127.0.0.1. It names its origin when it does (the Origin header),
+and a name that an attacker has pointed at 127.0.0.1 stands in Host. Both are looked at before anything else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from callsheet_gateway.errors import Refused, error_response
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """ASGI middleware: refuses foreign hosts and origins, and gives each answer a request id."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...] = ()) -> None:
+        self.app, self.origins = app, frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(16)}"
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if refusal := self._refusal(headers, scope):
+            await error_response(refusal)(scope, receive, with_id)
+        else:
+            await self.app(scope, receive, with_id)
+
+    def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
+        host = headers.get("host", "")
+        if not _is_ours(host):
+            return Refused(
+                403, f"the gateway answers to addresses of this machine only, not to {host!r:.80}", "bad_host"
+            )
+        origin = headers.get("origin")
+        own = f"{scope['scheme']}://{host}"
+        if origin is not None and origin not in self.origins and origin.lower() != own.lower():
+            return Refused(
+                403,
+                f"pages from {origin!r:.80} may not call this gateway; start it with --cors-origin {origin:.80} to let them",
+                "bad_origin",
+            )
+        return None
+
+
+def _is_ours(host: str) -> bool:
+    """Whether a Host header is an IP address, which nobody can point elsewhere, or localhost."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost" or name.lower().endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

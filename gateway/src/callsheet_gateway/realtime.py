@@ -1,0 +1,110 @@
+"""Realtime: ephemeral keys that know their way home, and the SDP exchange."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from callsheet import RealtimeCall, RealtimeSecret
+from callsheet import models as m
+from callsheet_gateway.bodies import counted, document_of, media_type, read_all
+from callsheet_gateway.documents import JSONDocument
+from callsheet_gateway.errors import Refused
+from callsheet_gateway.face import Face
+from callsheet_gateway.forms import read_form
+from callsheet_gateway.tokens import PREFIX, Claims
+
+__all__ = ["client_secrets", "relay"]
+
+_MOST = 256 * 1024
+"""Bytes of a call's body: an offer of 64 KiB, and a session."""
+
+
+async def client_secrets(face: Face, request: Request) -> Response:
+    """POST /realtime/client_secrets: `{"session": {...}, "expires_after": {...}}`, or just `{"model": "..."}`."""
+    async with document_of(request, m.MintRealtimeSecret, face.settings) as document:
+        fields = {**document, **_split(document.get("session"), document.get("model"))}
+        secret: RealtimeSecret = await face.call("mint_realtime_secret", fields)
+    asked = fields.get("model")
+    answer = face.document(secret)
+    session = dict(answer.get("session") or {"type": "realtime"})
+    upstream = session.get("model")
+    session["model"] = asked or face.model_name(secret.meta, upstream if isinstance(upstream, str) else None)
+    token = face.tokens.seal(Claims(secret.meta.account or "", secret.value, secret.expires_at, session["model"]))
+    # `client_secret` is where older clients look.
+    held = {"value": token, "expires_at": secret.expires_at}
+    return JSONDocument({**answer, **held, "session": session, "client_secret": held})
+
+
+async def relay(face: Face, request: Request) -> Response:
+    """POST /realtime/calls: a raw offer with an ephemeral key, or a form of `sdp` and `session`. The answer is 201, SDP."""
+    sdp, session = await _offer(request, face)
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    fields: dict[str, Any] = {"sdp": sdp}
+    account = None
+    if scheme.lower() == "bearer" and credential.strip().startswith(PREFIX):
+        claims = face.tokens.open(credential.strip())
+        account = claims.account  # the key is good there and nowhere else
+        fields["ephemeral_key"] = SecretStr(claims.secret)
+    else:
+        fields |= _split(session, request.query_params.get("model"))
+    if (flag := request.query_params.get("webrtcfilter")) is not None:
+        fields["webrtcfilter"] = flag.lower() in {"on", "true", "1"}
+    call: RealtimeCall = await face.call("relay_sdp", fields, account)
+    headers = {"location": f"/v1/realtime/calls/{call.id}"} if call.id else {}
+    return Response(call.sdp, 201, headers, "application/sdp")
+
+
+def _split(session: object, model: object) -> dict[str, Any]:
+    """The model's name, and the session without it: the router puts the provider's name of it in its place."""
+    if not isinstance(session, Mapping):
+        return {} if model is None and session is None else {"model": model, "session": session}
+    rest = {name: value for name, value in session.items() if name != "model"}
+    inner = session.get("model")
+    if model is not None and inner is not None and model != inner:
+        raise Refused(
+            400, "model and session.model say different things; leave one of them out", "invalid_value", "model"
+        )
+    return {"model": inner if model is None else model, "session": rest}
+
+
+async def _offer(request: Request, face: Face) -> tuple[bytes, object]:
+    media = media_type(request)
+    if media == "application/sdp":
+        return await read_all(request, _MOST), None
+    if media != "multipart/form-data":
+        raise Refused(
+            415,
+            "an SDP offer is wanted as Content-Type: application/sdp, or as the part 'sdp' of multipart/form-data",
+            "unsupported_media_type",
+        )
+    form = await read_form(request.headers, counted(request, _MOST), face.settings)
+    try:
+        return await _part(form.get("sdp"), "sdp"), _session(await _part(form.get("session"), None))
+    finally:
+        await form.close()
+
+
+async def _part(part: str | UploadFile | None, needed: str | None) -> bytes:
+    """A part's bytes, whether it came with a file name or without."""
+    if part is None and needed:
+        raise Refused(400, f"the form has no part '{needed}'", "missing_field", needed)
+    return await part.read() if isinstance(part, UploadFile) else (part or "").encode("utf-8", "surrogatepass")
+
+
+def _session(content: bytes) -> object:
+    if not content.strip():
+        return None
+    try:
+        session = json.loads(content)
+    except (ValueError, RecursionError):
+        session = None
+    if not isinstance(session, dict):
+        raise Refused(400, "the part 'session' is not a JSON object", "invalid_json", "session")
+    return session

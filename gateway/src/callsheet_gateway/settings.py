@@ -1,0 +1,58 @@
+"""What a gateway is set up with, apart from its providers."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from attrs import field, frozen
+
+from callsheet import ConfigurationError
+
+__all__ = ["GatewaySettings"]
+
+MEBIBYTE = 1024 * 1024
+
+
+def _loopback(_instance: object, _attribute: object, host: str) -> None:
+    """Without keys nobody but this machine may be served."""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise ConfigurationError(
+            f"the gateway asks for no key, so it listens on this machine only: --host {host} is not a loopback address"
+            " (127.0.0.1, ::1, localhost)"
+        )
+
+
+def _origins(_instance: object, _attribute: object, origins: tuple[str, ...]) -> None:
+    for origin in origins:
+        scheme, separator, rest = origin.partition("://")
+        if scheme not in {"http", "https"} or not separator or not rest or "/" in rest or "*" in rest:
+            raise ConfigurationError(
+                f"--cors-origin {origin}: an origin is wanted as SCHEME://HOST[:PORT], such as http://localhost:5173"
+            )
+
+
+@frozen
+class GatewaySettings:
+    """Where the gateway listens, whom it lets in, and how much it takes.
+
+    `cors_origins` are the origins of pages, other than its own, that may call it. Sizes are in bytes: `max_json` of a
+    JSON body (it may hold an image as a data URL), `max_form` of a multipart body, files included. `max_parts` is the
+    number of parts in one. `event_pause` and `event_pause_max` are the seconds between two looks at a job whose progress
+    is followed; `keep_alive` the seconds of silence after which a stream sends a comment.
+    """
+
+    host: str = field(default="127.0.0.1", validator=_loopback)
+    port: int = 4000
+    cors_origins: tuple[str, ...] = field(default=(), validator=_origins)
+    max_json: int = 32 * MEBIBYTE
+    max_form: int = 128 * MEBIBYTE
+    max_parts: int = 16
+    max_part: int = 21 * MEBIBYTE
+    """The most that one part without a file may have: a data URL of the largest image that the API takes."""
+    event_pause: float = 0.25
+    event_pause_max: float = 2.0
+    keep_alive: float = 15.0

@@ -1,0 +1,118 @@
+"""Server-sent events out: a provider's events, framed as OpenAI frames them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable
+
+import anyio
+from attrs import evolve, frozen
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from callsheet import CallsheetError, Event, Stream
+from callsheet_gateway.documents import dump
+from callsheet_gateway.errors import envelope_of
+
+__all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
+
+Frames = AsyncGenerator[bytes, None]
+_DONE = "[DONE]"
+
+
+class EventResponse(StreamingResponse):
+    """An answer of server-sent events, which no proxy shall keep or collect. Its source is closed when it ends."""
+
+    def __init__(self, frames: Frames) -> None:
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(frames, 200, headers, "text/event-stream")
+        self._frames = frames
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):  # the client has gone, and this task is cancelled
+                await self._frames.aclose()
+
+
+@frozen(eq=False)
+class Begun:
+    """A stream whose first event has come: what fails before it is an ordinary error, with a status."""
+
+    stream: Stream
+    first: Event | None
+
+    @classmethod
+    async def of(cls, stream: Stream) -> Begun:
+        try:
+            return cls(stream, await anext(stream))
+        except StopAsyncIteration:
+            return cls(stream, None)
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """All events, the first included. The provider's own [DONE] is left out."""
+        try:
+            if self.first is not None and self.first.raw != _DONE:
+                yield self.first
+            async for event in self.stream:
+                if event.raw != _DONE:
+                    yield event
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.stream.aclose()
+
+
+def frame(data: str, type: str | None = None) -> bytes:
+    """One event on the wire. Line breaks in the data become lines of their own, as the format wants it."""
+    head = f"event: {type}\n" if type else ""
+    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = head + "".join(f"data: {line}\n" for line in lines) + "\n"
+    return text.encode("utf-8", "replace")
+
+
+async def response_frames(begun: Begun) -> Frames:
+    """The events of a response. A failure on the way is an `error` event, in both shapes that clients know."""
+    number, events = 0, begun.events()
+    try:
+        async for event in events:
+            number += 1
+            yield frame(event.raw, event.type)
+    except CallsheetError as error:
+        inner = envelope_of(error)["error"]
+        flat = {name: inner[name] for name in ("code", "message", "param")}
+        yield frame(dump({"type": "error", "sequence_number": number, **flat, "error": inner}).decode(), "error")
+    finally:
+        await events.aclose()
+
+
+async def chat_frames(begun: Begun) -> Frames:
+    """The chunks of a chat completion, and [DONE] - which does not come after a failure."""
+    events = begun.events()
+    try:
+        async for event in events:
+            yield frame(event.raw)
+        yield frame(_DONE)
+    except CallsheetError as error:
+        yield frame(dump(envelope_of(error)).decode())
+    finally:
+        await events.aclose()
+
+
+def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
+    """Let each event name the model as the caller does; `name` turns the provider's name into it."""
+
+    def change(event: Event) -> Event:
+        if '"model"' not in event.raw:
+            return event
+        try:
+            document = event.data
+        except ValueError:
+            return event
+        inner = document.get("response", document) if isinstance(document, dict) else None
+        if not isinstance(inner, dict) or not isinstance(inner.get("model"), str) or not inner["model"]:
+            return event
+        inner["model"] = name(inner["model"])
+        return evolve(event, raw=json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+    return stream.change(change)

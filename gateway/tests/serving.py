@@ -1,0 +1,77 @@
+"""A real gateway: `callsheet serve` in a process of its own, on a free port, with a data directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil  # type: ignore[import-untyped]  # it ships no types
+from attrs import frozen
+
+CLIP = Path(__file__).parents[2] / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
+"""Big Buck Bunny, (c) Blender Foundation, CC BY 3.0: see CREDIT.txt beside it."""
+
+
+@frozen
+class Gateway:
+    """A gateway that is running. `base_url` ends in /v1, `root` does not."""
+
+    base_url: str
+    models: list[str]
+    process: psutil.Process
+    data_dir: Path
+
+    @property
+    def root(self) -> str:
+        return self.base_url.removesuffix("/v1")
+
+    @property
+    def page(self) -> str:
+        return f"{self.root}/realtime"
+
+    def http(self, **options: object) -> httpx.Client:
+        """A plain HTTP client for it."""
+        return httpx.Client(base_url=self.base_url, timeout=60, trust_env=False, **options)  # type: ignore[arg-type]  # httpx's own names
+
+    def resident(self) -> int:
+        """Bytes of memory that the process holds."""
+        return int(self.process.memory_info().rss)
+
+
+@contextmanager
+def serving(data_dir: Path, *words: str, **env: str) -> Iterator[Gateway]:
+    """Run `callsheet serve --port 0 WORDS...` and stop it in the end, as Ctrl-C does. Its errors are shown if it fails."""
+    log = data_dir.parent / f"{data_dir.name}.serve.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "callsheet"), "serve", "--port", "0", "--json", *words],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "CALLSHEET_LOCAL_DIR": str(data_dir), **env},
+        )
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line, log.read_text(errors="replace")
+            said = json.loads(line)
+            yield Gateway(said["base_url"], said["models"], psutil.Process(process.pid), data_dir)
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise AssertionError("the gateway did not end within 20 s of Ctrl-C") from None
+            finally:
+                process.stdout.close()
+    trouble = [line for line in log.read_text(errors="replace").splitlines() if "Traceback" in line or "rror" in line]
+    assert not trouble, log.read_text(errors="replace")
+    assert process.returncode == 0
