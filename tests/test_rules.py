@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "core" / "src" / "callsheet"
-DISTRIBUTIONS = [ROOT / "core", *sorted(p.parent for p in (ROOT / "plugins").glob("*/pyproject.toml"))]
-PROVIDERS = {folder.name for folder in DISTRIBUTIONS if folder.parent.name == "plugins"}
+PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("*/pyproject.toml"))
+DISTRIBUTIONS = [ROOT / "core", *PLUGINS, ROOT / "gateway"]
+PROVIDERS = {folder.name for folder in PLUGINS}
 SOURCES = sorted(file for folder in DISTRIBUTIONS for file in folder.glob("src/**/*.py"))
 CORE_SOURCES = sorted(CORE.rglob("*.py"))
 TRACKED_TEXT = [
@@ -26,8 +27,8 @@ def relative(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("file", CORE_SOURCES, ids=relative)
-def test_core_names_no_provider(file):
+@pytest.mark.parametrize("file", [*CORE_SOURCES, *sorted((ROOT / "gateway/src").rglob("*.py"))], ids=relative)
+def test_core_and_gateway_name_no_provider(file):
     """Neither as a word of its own in a string, nor as the first part of a model's name, nor as a package."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -97,6 +98,15 @@ def test_a_distribution_is_complete(folder):
         if text.startswith("callsheet"):
             assert ">=" in text
             assert "<" in text
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "gateway/src").rglob("pages/**/*.*")), ids=relative)
+def test_pages_are_small_and_come_from_here(file):
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    assert not re.search(r"(src|href|from|import)\W{1,3}(https?:)?//", text)
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son\w+=|\beval\(", text)
+    assert not re.search(rf"\b(?:{'|'.join(PROVIDERS - {'openai'})})/[a-z]", text)
 
 
 @pytest.mark.parametrize("file", TRACKED_TEXT, ids=relative)

@@ -57,8 +57,9 @@ def configure(
 
 def _entries(config: Config, key: str) -> list[Mapping[str, Any]]:
     entries = config.get(key, [])
+    needed = "'provider'" if key == "accounts" else "'model_name'"
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ConfigurationError(f"config: '{key}' is a list of mappings")
+        raise ConfigurationError(f"config: '{key}' is a list of mappings, each with a {needed}")
     return entries
 
 

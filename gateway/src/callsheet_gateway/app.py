@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from callsheet import AsyncClient
 from callsheet_gateway.errors import HANDLERS
@@ -22,7 +23,7 @@ __all__ = ["make_app"]
 _EXPOSED = ("location", "x-request-id", "openai-poll-after-ms", "retry-after", "etag", "content-range")
 
 
-def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> Starlette:
+def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> ASGIApp:
     """A gateway over a client's router. The client is closed with the application."""
     settings = settings or GatewaySettings()
     face = Face(client, settings)
@@ -32,7 +33,7 @@ def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> St
         async with client:
             yield
 
-    middleware = [Middleware(Guard, settings.cors_origins)]
+    middleware = []
     if settings.cors_origins:
         middleware.append(
             Middleware(
@@ -51,4 +52,4 @@ def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> St
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    return app
+    return Guard(app, settings.cors_origins)  # outside of everything: the answer to a bug has a request id, too

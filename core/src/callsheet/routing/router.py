@@ -141,10 +141,17 @@ class Router:
         account = home or named
         if account is None or upstream is None:
             preferred, preferred_model = self._named(self.default_model, self.default_provider)
-            account = account or preferred or self.accounts.default()
+            account = account or preferred or self._default()
             if upstream is None and takes_model and (preferred is None or preferred.id == account.id):
                 upstream = preferred_model
         return Deployment(account, upstream)
+
+    def _default(self) -> Account:
+        """The account of a call that names nothing, where there is but one that can be meant."""
+        if self.accounts.closed and len({deployment.account.id for deployment in self.models.values()}) > 1:
+            names = ", ".join(self.models)
+            raise BadRequestError(f"say which model is meant; there are: {names}", param="model", code="missing_model")
+        return self.accounts.default()
 
     def _named(self, model: str | None, provider: str | None) -> tuple[Account | None, str | None]:
         """What `provider` and a model name such as `provider/model` say: an account, if any, and the model's name there."""

@@ -1,0 +1,145 @@
+"""Events as they leave the gateway."""
+
+import json
+import time
+
+import anyio
+import pytest
+from gateway.tests.odd import Items, Odd, over
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsheet import APIConnectionError, BadRequestError, Event, RateLimitError, Stream, Video
+from callsheet.sse import SSEDecoder
+from callsheet_gateway.streaming import frame
+
+
+@pytest.fixture(scope="module")
+def http():
+    with over(Odd, event_pause=0.01, keep_alive=0.05) as client:
+        yield client
+
+
+def lines_of(http, path, document):
+    with http.stream("POST", path, json=document) as answer:
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-cache"
+        return answer.read().decode()
+
+
+CREATED = Event.of(
+    "response.created", {"type": "response.created", "response": {"id": "r", "model": "m", "phase": None}}
+)
+DELTA = Event("response.output_text.delta", '{"type":"response.output_text.delta","delta":"\\"model\\" ü","n":1.10}')
+
+
+def test_a_response_is_passed_on_with_the_models_name(http, monkeypatch):
+    monkeypatch.setitem(Odd.does, "responses", lambda _: Stream(Items(CREATED, DELTA, Event("message", "[DONE]"))))
+    text = lines_of(http, "/responses", {"model": "odd/m", "stream": True})
+    first, second, rest = text.split("\n\n")
+    assert first.startswith("event: response.created\ndata: ")
+    response = json.loads(first.partition("data: ")[2])["response"]
+    assert response["model"] == "odd/m"
+    assert response["id"].startswith("resp_")
+    assert response["phase"] is None
+    assert second == f"event: {DELTA.type}\ndata: {DELTA.raw}"
+    assert rest == ""
+
+
+@pytest.mark.parametrize("done", [[], [Event("message", "[DONE]")]])
+def test_chat_ends_with_done_once(http, monkeypatch, done):
+    chunk = {"id": "c", "model": "m", "choices": []}
+    source = Items(Event("message", json.dumps(chunk)), *done)
+    monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(source))
+    text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
+    assert text == 'data: {"id":"c","model":"odd/m","choices":[]}\n\ndata: [DONE]\n\n'
+    assert source.closed.is_set()
+
+
+def test_what_fails_before_the_first_event_has_a_status(http, monkeypatch):
+    source = Items(RateLimitError("slow", retry_after=3))
+    monkeypatch.setitem(Odd.does, "responses", lambda _: Stream(source))
+    answer = http.post("/responses", json={"model": "odd/m", "stream": True})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
+    assert answer.headers["content-type"] == "application/json"
+    assert source.closed.is_set()
+
+
+def test_what_fails_later_is_an_event_in_both_shapes(http, monkeypatch):
+    error = BadRequestError("too long", code="context_length_exceeded", param="input")
+    monkeypatch.setitem(Odd.does, "responses", lambda _: Stream(Items(CREATED, error)))
+    text = lines_of(http, "/responses", {"model": "odd/m", "stream": True})
+    last = text.split("\n\n")[-2]
+    assert last.startswith("event: error\ndata: ")
+    document = json.loads(last.partition("data: ")[2])
+    assert document["type"] == "error"
+    assert document["sequence_number"] == 1
+    assert document["code"] == document["error"]["code"] == "context_length_exceeded"
+    assert document["message"] == document["error"]["message"] == "too long"
+
+
+def test_a_chat_that_fails_has_no_done(http, monkeypatch):
+    chunk = Event("message", '{"choices":[]}')
+    monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(Items(chunk, APIConnectionError("gone"))))
+    text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
+    assert "[DONE]" not in text
+    assert json.loads(text.split("\n\n")[1].removeprefix("data: "))["error"]["message"] == "gone"
+
+
+def test_a_client_that_leaves_closes_the_upstream(http, monkeypatch):
+    async def long():
+        await anyio.sleep(30)
+
+    source = Items(CREATED, long, DELTA)
+    monkeypatch.setitem(Odd.does, "responses", lambda _: Stream(source))
+    with http.stream("POST", "/responses", json={"model": "odd/m", "stream": True}) as answer:
+        next(answer.iter_lines())
+        assert not source.closed.is_set()
+    assert source.closed.wait(0.5)
+
+
+def test_a_jobs_progress_until_its_end(http, monkeypatch):
+    steps = [("queued", 0), ("in_progress", 10), ("in_progress", 10), ("in_progress", 60), ("failed", 60)]
+    left = list(steps)
+
+    def look(request):
+        status, progress = left.pop(0) if left else steps[-1]
+        return Video(id=request.video_id, status=status, progress=progress, model="m")
+
+    monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v", status="queued", model="m"))
+    monkeypatch.setitem(Odd.does, "get_video", look)
+    id = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()["id"]
+    text = http.get(f"/videos/{id}/events").text
+    events = [block.partition("\ndata: ") for block in text.split("\n\n") if block.startswith("event")]
+    names = [head.removeprefix("event: ") for head, _, _ in events]
+    assert names == ["video.queued", "video.in_progress", "video.in_progress", "video.failed"]
+    last = json.loads(events[-1][2])
+    assert (last["id"], last["model"], last["progress"]) == (id, "odd/m", 60)
+
+
+def test_silence_is_filled_with_comments_and_outages_are_survived(http, monkeypatch):
+    began, failures = time.monotonic(), [APIConnectionError("gone")] * 3
+
+    def look(request):
+        if time.monotonic() - began < 0.3:
+            return Video(id=request.video_id, status="in_progress", model="m")
+        if failures:
+            raise failures.pop()
+        return Video(id=request.video_id, status="completed", model="m")
+
+    monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v", status="queued", model="m"))
+    monkeypatch.setitem(Odd.does, "get_video", look)
+    id = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()["id"]
+    text = http.get(f"/videos/{id}/events").text
+    assert ": still here" in text
+    assert text.count("event: video.completed") == 1
+    assert http.get("/videos/video_none/events").status_code == 404
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+
+
+@given(texts.filter(lambda text: text and "\r" not in text))
+def test_any_data_comes_out_as_it_went_in(data):
+    [event] = SSEDecoder().feed(frame(data, "x"), final=True)
+    assert (event.type, event.raw) == ("x", data)
