@@ -1,7 +1,8 @@
 """`callsheet demo`: a character cut from a real clip stars in three videos, with no key and no network.
 
 Each step is a function of a few lines, and the demo prints those lines before it runs them: what it shows is what it
-does. The steps are those of a branded series - create a character, render a scene, extend it, edit it, save all three.
+does. The steps are those of a branded series - create a character, render a scene, extend it, edit it, save all three -
+and then a realtime call and a conversation (demo_talk.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from callsheet import AsyncClient, Character, Client, UnknownProvider, Unsupport
 from callsheet.cli.options import Session, json_option
 from callsheet.cli.output import print_json, size_of, table
 from callsheet.cli.progress import of_job
+from callsheet_local.demo_talk import Said, talk
 
 __all__ = ["demo"]
 
@@ -153,8 +155,9 @@ def body_of(function: Callable[..., Any], name: str) -> str:
 def demo(out: Path, seconds: int, data_dir: Path | None, json: bool) -> None:
     """Make a branded series: a character cut from a real clip stars in three videos.
 
-    Creates the character, renders a scene, extends it, edits it, saves three MP4s and a contact sheet, and shows the
-    code of each step. Everything happens on this machine, in well under a minute.
+    Creates the character, renders a scene, extends it, edits it, saves three MP4s and a contact sheet; then makes a
+    realtime call over WebRTC and holds a short conversation. It shows the code of each step. Everything happens on this
+    machine, in well under a minute.
 
     \b
     Examples:
@@ -171,11 +174,13 @@ def demo(out: Path, seconds: int, data_dir: Path | None, json: bool) -> None:
         bunny, scene = act_one(stage, client, seconds)
         videos = asyncio.run(act_two(stage, scene, seconds, settings))
         series = [bunny, *videos, contact_sheet(stage, videos)]
+    said = talk(stage, settings)
+    with Client(MODEL, settings=settings) as client:
         act_three(stage, client)
     if json:
-        print_json([asdict(made) for made in series])
+        print_json([*map(asdict, series), *map(asdict, said)])
     else:
-        curtain(stage, series, time.monotonic() - began)
+        curtain(stage, series, said, time.monotonic() - began)
 
 
 def act_one(stage: Stage, client: Client, seconds: int) -> tuple[Made, Made]:
@@ -230,10 +235,11 @@ def act_three(stage: Stage, client: Client) -> None:
         stage.say("   The stub provider is not installed: with `pip install callsheet-stub` its refusal is shown here.")
 
 
-def curtain(stage: Stage, series: list[Made], seconds: float) -> None:
+def curtain(stage: Stage, series: list[Made], said: list[Said], seconds: float) -> None:
     """What was made, where, and what to do with it."""
     click.echo()
-    table(["made", "where", "size", "seconds", "took"], [made.row() for made in series])
+    rows = [made.row() for made in series] + [[one.what, one.where, "", "", f"{one.took:.1f} s"] for one in said]
+    table(["made", "where", "size", "seconds", "took"], rows)
     bunny, scene = series[0].id or "", series[1].id or ""
     click.secho(f"\nAll of it in {seconds:.0f} s. {credit()}", dim=True)
     click.secho("\nTry next:", bold=True)
@@ -242,6 +248,8 @@ def curtain(stage: Stage, series: list[Made], seconds: float) -> None:
         stage.session.command("video", "generate", prompt, "--character", bunny, "--to", "moon.mp4"),
         stage.session.command("video", "edit", scene, "black and white", "--to", "noir.mp4"),
         "callsheet character create NAME YOUR-CLIP.mp4",
+        "callsheet chat",
+        "callsheet serve    # OpenAI's interface on this machine, with a realtime tester in the browser",
         "callsheet providers",
     ):
         click.echo(f"  {command}")

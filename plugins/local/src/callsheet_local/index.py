@@ -49,6 +49,29 @@ CREATE TABLE IF NOT EXISTS characters (
     rate REAL NOT NULL,                        -- ... and how many of them go by in a second
     cut TEXT NOT NULL                          -- moving or oval: how it was cut out
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS responses (
+    id TEXT PRIMARY KEY,
+    created_at REAL NOT NULL,
+    document TEXT NOT NULL,                    -- how it ends if nobody cancels it
+    input TEXT NOT NULL,                       -- the items that it was asked
+    rate REAL NOT NULL,                        -- tokens in a second; 0: all at once
+    cancelled_at REAL,
+    bytes INTEGER NOT NULL                     -- of document and input
+);
+CREATE INDEX IF NOT EXISTS responses_by_age ON responses (created_at, id, bytes);
+CREATE TABLE IF NOT EXISTS response_items (
+    id TEXT NOT NULL,                          -- an item of the input or the output: an item_reference may name it
+    response_id TEXT NOT NULL,
+    PRIMARY KEY (id, response_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS response_items_by_response ON response_items (response_id);
+CREATE TABLE IF NOT EXISTS realtime_secrets (
+    hash TEXT PRIMARY KEY,                     -- of the ephemeral key: it is not kept itself
+    model TEXT NOT NULL,
+    session TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 

@@ -6,17 +6,19 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from callsheet import IO, Download, Provider, Upload, hookimpl
+from callsheet import IO, Download, Provider, Stream, Upload, hookimpl
 from callsheet import models as m
 from callsheet_local.files import remove
 from callsheet_local.settings import LocalSettings
 
 if TYPE_CHECKING:
+    from callsheet_local.index import Index
+    from callsheet_local.realtime.service import Realtime
+    from callsheet_local.scribe.desk import Desk
     from callsheet_local.studio import Studio
 
 __all__ = ["LocalProvider"]
 
-_NOT_YET = "the local provider does not do this yet"
 _PAGE = 20
 
 
@@ -30,31 +32,23 @@ class LocalProvider(Provider):
         "realtime-1": ("mint_realtime_secret", "relay_sdp"),
         "scribe-1": ("responses", "chat_completions"),
     }
-    notes: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (
-            "mint_realtime_secret",
-            "relay_sdp",
-            "hang_up",
-            "responses",
-            "get_response",
-            "delete_response",
-            "cancel_response",
-            "list_input_items",
-            "chat_completions",
-        ),
-        _NOT_YET,
-    )
 
     def __init__(self, settings: LocalSettings) -> None:
         super().__init__(settings)
         self._settings = settings
         self._studio: Studio | None = None
+        self._desk: Desk | None = None
+        self._realtime: Realtime | None = None
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Stop rendering and give unfinished jobs back: whoever looks at one next begins it anew."""
+        """End realtime calls, and give unfinished jobs back: whoever looks at one next begins it anew."""
         with self._lock:
             studio, self._studio = self._studio, None
+            realtime, self._realtime = self._realtime, None
+            self._desk = None
+        if realtime is not None:
+            realtime.close()
         if studio is not None:
             studio.close()
 
@@ -66,6 +60,15 @@ class LocalProvider(Provider):
 
                 self._studio = Studio(self._settings)
             return self._studio
+
+    def _open_realtime(self) -> Realtime:
+        """The realtime side, made when first needed: it brings numpy, and aiortc with the first offer."""
+        with self._lock:
+            if self._realtime is None:
+                from callsheet_local.realtime.service import Realtime
+
+                self._realtime = Realtime(self._settings)
+            return self._realtime
 
     @hookimpl
     async def create_character(self, request: m.CreateCharacter, io: IO) -> m.Character:
@@ -170,6 +173,72 @@ class LocalProvider(Provider):
 
         studio = await io.run(self._open)
         return await io.run(orders.remix, studio, request)
+
+    @hookimpl
+    async def responses(self, request: m.CreateResponse, io: IO) -> m.Response | Stream:
+        from callsheet_local.scribe import hooks
+
+        return await hooks.responses(await io.run(self._scribe), request, io)
+
+    @hookimpl
+    async def get_response(self, request: m.GetResponse, io: IO) -> m.Response | Stream:
+        from callsheet_local.scribe import hooks
+
+        return await hooks.get_response(await io.run(self._scribe), request, io)
+
+    @hookimpl
+    async def delete_response(self, request: m.DeleteResponse, io: IO) -> m.DeletedResponse:
+        desk = await io.run(self._scribe)
+        await io.run(desk.delete, request.response_id)
+        return m.DeletedResponse({"id": request.response_id, "object": "response", "deleted": True})
+
+    @hookimpl
+    async def cancel_response(self, request: m.CancelResponse, io: IO) -> m.Response:
+        desk = await io.run(self._scribe)
+        return m.Response(await io.run(desk.cancel, request.response_id, io.now()))
+
+    @hookimpl
+    async def list_input_items(self, request: m.ListInputItems, io: IO) -> m.InputItemList:
+        desk = await io.run(self._scribe)
+        return m.InputItemList(await io.run(desk.input_items, request))
+
+    @hookimpl
+    async def chat_completions(self, request: m.CreateChatCompletion, io: IO) -> m.ChatCompletion | Stream:
+        from callsheet_local.scribe import hooks
+
+        return await hooks.chat_completions(request, io, self._settings.tokens_per_second)
+
+    def _scribe(self) -> Desk:
+        """The text model's desk, made when first needed. It opens the studio only to keep or to find a response."""
+        with self._lock:
+            if self._desk is None:
+                from callsheet_local.scribe.desk import Desk
+
+                self._desk = Desk(self._open_index, self._settings)
+            return self._desk
+
+    def _open_index(self) -> Index:
+        studio = self._open()
+        studio.open()
+        return studio.index
+
+    @hookimpl
+    async def mint_realtime_secret(self, request: m.MintRealtimeSecret, io: IO) -> m.RealtimeSecret:
+        from callsheet_local.realtime.service import mint
+
+        studio = await io.run(self._open)
+        return await io.run(mint, studio, request, io.now())
+
+    @hookimpl
+    async def relay_sdp(self, request: m.RelaySDP, io: IO) -> m.RealtimeCall:
+        studio = await io.run(self._open)
+        realtime = await io.run(self._open_realtime)
+        return await io.run(realtime.relay, request, studio, io.now(), io.deadline)
+
+    @hookimpl
+    async def hang_up(self, request: m.HangUp, io: IO) -> None:
+        realtime = await io.run(self._open_realtime)
+        await io.run(realtime.hang_up, request, io.deadline)
 
     async def _with_source(self, order: Edit | Extend, video: m.VideoRef | Upload, studio: Studio, io: IO) -> m.Video:
         """Start a job on a video that is named by its id, or that is uploaded now."""

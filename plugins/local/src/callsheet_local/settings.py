@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -43,6 +43,7 @@ class LocalSettings(ProviderSettings):
         "workers": "CALLSHEET_LOCAL_WORKERS",
         "quota_mb": "CALLSHEET_LOCAL_QUOTA_MB",
         "keep_hours": "CALLSHEET_LOCAL_KEEP_HOURS",
+        "ice": "CALLSHEET_LOCAL_ICE",
     }
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=default_data_dir)
@@ -53,6 +54,20 @@ class LocalSettings(ProviderSettings):
     """How many MB (of 1,000,000 bytes) the data directory may hold before new work is refused."""
     keep_hours: float = Field(default=24, ge=0)
     """How long a completed video's bytes are kept. Characters are kept for ever."""
+
+    tokens_per_second: float = Field(default=60, ge=0, le=10_000)
+    """How fast scribe-1 tells streams and works in the background; 0 means all at once. Other answers come at once."""
+    keep_responses_hours: float = Field(default=720, gt=0)
+    """How long responses are kept."""
+    keep_responses_mb: float = Field(default=256, gt=0)
+    """How many MB of responses are kept: beyond that the oldest are removed."""
+
+    ice: Literal["all", "loopback"] = "all"
+    """Where realtime calls can be reached: at 127.0.0.1 and the host's addresses, or at 127.0.0.1 alone."""
+    max_sessions: int = Field(default=10, ge=1, le=10)
+    """How many realtime sessions may be open at once in this process."""
+    session_minutes: float = Field(default=60, gt=0, le=1440)
+    """How long a realtime session may last."""
 
     clip_min_seconds: float = Field(default=2, gt=0)
     clip_max_seconds: float = Field(default=4, gt=0)
