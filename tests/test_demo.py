@@ -81,13 +81,24 @@ def test_it_shows_the_code_of_each_step_and_who_runs_it(shown: Shown) -> None:
         "scene = client.wait(job, on_progress=show)",
         "job = await client.extend(",
         "graded = await client.wait(job, on_progress=show)",
+        "answered = await client.relay_sdp(sdp=await caller.offer(), ephemeral_key=secret.value)",
+        'items += event.data["response"]["output"]  # as it came, `phase` included',
         'client.edit(video="video_xyz123", prompt="Make it rain.", provider="stub")',
     ):
         assert f"     {line}\n" in shown.out
-    assert len(re.findall(r"^\d\. .+  Client, sync$", shown.out, re.MULTILINE)) == 3
-    assert len(re.findall(r"^\d\. .+  AsyncClient, async$", shown.out, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\d+\. .+  Client, sync$", shown.out, re.MULTILINE)) == 5
+    assert len(re.findall(r"^\d+\. .+  AsyncClient, async$", shown.out, re.MULTILINE)) == 4
     for verb in ("rendering", "extending", "editing"):
         assert f"{verb}: completed in" in shown.err
+
+
+def test_the_call_is_heard_and_the_conversation_remembers(shown: Shown) -> None:
+    said = re.search(r"'6 \* 7 = 42.', heard as a tone of (\d+) Hz for [\d.]+ s; (\d+) events", shown.out)
+    assert said is not None
+    assert int(said[1]) == pytest.approx(440, rel=0.02)  # the voice sage
+    assert int(said[2]) > 10
+    assert "commentary: I will multiply 12 by 34.\n   final_answer: 12 * 34 = 408.\n" in shown.out
+    assert "   Your name is Ada.\n" in shown.out
 
 
 def test_the_stub_refuses_by_name_and_the_film_is_credited(shown: Shown) -> None:
@@ -99,13 +110,16 @@ def test_it_ends_with_a_table_and_commands_that_work(shown: Shown) -> None:
     lines = shown.out.splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("MADE "))
     assert lines[head].split() == ["MADE", "WHERE", "SIZE", "SECONDS", "TOOK"]
-    rows = [re.split(r"  +", line) for line in lines[head + 1 : head + 6]]
+    rows = [re.split(r"  +", line) for line in lines[head + 1 : head + 9]]
     assert [row[0] for row in rows] == [
         "character Bunny",
         "scene 1",
         "scene 2, extended",
         "scene 1, graded",
         "contact sheet",
+        "realtime call",
+        "response",
+        "response, second turn",
     ]
     for row, (name, seconds) in zip(rows[1:4], VIDEOS.items(), strict=True):
         assert row[1] == f"callsheet-demo/{name}"

@@ -28,6 +28,30 @@ async def g(client: AsyncClient) -> Video:
     await aio.edit(video="v", prompt="p")
     return await client.generate_video(prompt="a", wait=True)
 """
+TALK = """
+from typing import assert_type
+
+import callsheet
+from callsheet import AsyncClient, ChatCompletion, Client, Response, Stream, SyncStream
+
+def f(client: Client, wish: bool) -> None:
+    assert_type(client.responses(input="hi"), Response)
+    assert_type(client.responses(input="hi", stream=None, store=False), Response)
+    assert_type(client.responses(input="hi", stream=True), SyncStream)
+    assert_type(client.responses(input="hi", stream=wish), Response | SyncStream)
+    assert_type(client.get_response(response_id="r", stream=False), Response)
+    assert_type(client.get_response(response_id="r", stream=True, starting_after=3), SyncStream)
+    assert_type(client.chat_completions(messages=[]), ChatCompletion)
+    assert_type(callsheet.chat_completions(messages=[], stream=True), SyncStream)
+    print(client.responses(input="hi", model="acme/m").output_text)
+
+async def g(client: AsyncClient, wish: bool) -> None:
+    assert_type(await client.responses(input="hi"), Response)
+    assert_type(await client.get_response(response_id="r", stream=True), Stream)
+    assert_type(await client.chat_completions(messages=[], stream=wish), ChatCompletion | Stream)
+    async for event in await callsheet.aio.responses(input="hi", stream=True):
+        print(event.type)
+"""
 CASES = {
     "good": (GOOD, None),
     "wrong result": (
@@ -46,6 +70,9 @@ CASES = {
     "use": (USE, None),
     "wrong use": (USE.replace("seconds=4", "seconds=[4]"), "arg-type"),
     "misspelled use": (USE.replace("timeout=3", "timeuot=3"), "timeuot"),
+    "talk": (TALK, None),
+    "a stream has no text": (TALK.replace('model="acme/m"', "stream=True"), "output_text"),
+    "misspelled talk": (TALK.replace("store=False", "stroe=False"), "stroe"),
     "forgotten await": (USE.replace("await client.generate", "client.generate"), "Coroutine"),
 }
 

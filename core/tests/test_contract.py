@@ -10,6 +10,7 @@ import pytest
 
 import callsheet
 from callsheet import AsyncClient, Client, errors, models
+from callsheet.client_base import BaseClient
 from callsheet.operations import OPERATIONS
 from callsheet.options import CallOptions, ChatOptions, ResponseOptions
 from callsheet.spec import HOOKS, Provider
@@ -70,7 +71,8 @@ def test_clients_have_the_operations_and_the_same_signatures():
         assert inspect.getdoc(sync)
         assert inspect.getdoc(other)
         assert name == "providers" or inspect.iscoroutinefunction(other), name
-    public = {name for name in vars(Client) if not name.startswith("_")} - {"transport"}
+    kinds = [kind for kind in Client.__mro__ if kind not in {BaseClient, object}]
+    public = {name for kind in kinds for name in vars(kind) if not name.startswith("_")} - {"transport"}
     assert public | {"providers"} == set(shared)
 
 

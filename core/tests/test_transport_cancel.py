@@ -61,7 +61,7 @@ async def upload(client: AsyncClient, clip: Path) -> None:
 
 
 async def stream(client: AsyncClient, clip: Path) -> None:
-    async with await client.responses(input="hi", stream=True) as got:  # type: ignore[union-attr]
+    async with await client.responses(input="hi", stream=True) as got:
         async for _ in got:
             pass
 
@@ -153,7 +153,7 @@ def test_at_every_await(
                 except asyncio.CancelledError:
                     assert task.cancelled()
             again = await client.responses(input="hi", stream=True, timeout=2)
-            assert len([event async for event in again]) == 3  # type: ignore[union-attr]
+            assert len([event async for event in again]) == 3
             return waits
 
     anyio.run(all_places, backend=mode.name)

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack, cast, overload
 
 from callsheet import models as m
+from callsheet.async_client_text import AsyncTextMethods
 from callsheet.body import Source
 from callsheet.client_base import BaseClient, FilePath, VideoId, part_key, target_path, video_id_of
 from callsheet.download import OnBytes, save
 from callsheet.io import Transport
-from callsheet.options import CallOptions, ChatOptions, ResponseOptions
-from callsheet.stream import Download, Stream
+from callsheet.options import CallOptions
+from callsheet.stream import Download
 from callsheet.waiting import OnProgress, wait_for_video
 
 __all__ = ["AsyncClient"]
@@ -23,7 +24,7 @@ Image = Source | m.ImageRef | Mapping[str, str]
 VideoSource = VideoId | Source | Mapping[str, str]
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncTextMethods, BaseClient):
     """Calls providers from async code, on asyncio or trio: `Client`'s methods, arguments and errors, awaited.
 
     See `Client` for the parameters and for what each method takes and raises. A client belongs to the event loop in
@@ -192,65 +193,9 @@ class AsyncClient(BaseClient):
         fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key, "webrtcfilter": webrtcfilter}
         return cast("m.RealtimeCall", await self._call("relay_sdp", options, **fields))
 
-    async def hang_up(self, *, call_id: str, **options: Unpack[CallOptions]) -> None:
+    async def hang_up(self, *, call_id: str | m.RealtimeCall, **options: Unpack[CallOptions]) -> None:
         """End a realtime call."""
         await self._call("hang_up", options, call_id=call_id)
-
-    async def responses(
-        self,
-        *,
-        input: str | list[Any] | None = None,
-        instructions: str | None = None,
-        previous_response_id: str | None = None,
-        stream: bool | None = None,
-        **options: Unpack[ResponseOptions],
-    ) -> m.Response | Stream:
-        """Ask for a response; with `stream=True` get its events. `options` are the API's other fields."""
-        fields = {"input": input, "instructions": instructions, "previous_response_id": previous_response_id}
-        return cast("m.Response | Stream", await self._call("responses", options, stream=stream, **fields))
-
-    async def get_response(
-        self,
-        *,
-        response_id: str,
-        include: list[str] | None = None,
-        stream: bool | None = None,
-        starting_after: int | None = None,
-        **options: Unpack[CallOptions],
-    ) -> m.Response | Stream:
-        """Fetch a stored response, or with `stream=True` follow its events after number `starting_after`."""
-        fields = {"response_id": response_id, "include": include, "stream": stream, "starting_after": starting_after}
-        return cast("m.Response | Stream", await self._call("get_response", options, **fields))
-
-    async def delete_response(self, *, response_id: str, **options: Unpack[CallOptions]) -> m.DeletedResponse:
-        """Delete a stored response."""
-        return cast("m.DeletedResponse", await self._call("delete_response", options, response_id=response_id))
-
-    async def cancel_response(self, *, response_id: str, **options: Unpack[CallOptions]) -> m.Response:
-        """Cancel a response that runs in the background."""
-        return cast("m.Response", await self._call("cancel_response", options, response_id=response_id))
-
-    async def list_input_items(
-        self,
-        *,
-        response_id: str,
-        limit: int | None = None,
-        order: Literal["asc", "desc"] | None = None,
-        after: str | None = None,
-        include: list[str] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> m.InputItemList:
-        """List what a stored response was asked."""
-        fields = {"response_id": response_id, "limit": limit, "order": order, "after": after, "include": include}
-        return cast("m.InputItemList", await self._call("list_input_items", options, **fields))
-
-    async def chat_completions(
-        self, *, messages: list[Any], stream: bool | None = None, **options: Unpack[ChatOptions]
-    ) -> m.ChatCompletion | Stream:
-        """Continue a conversation; with `stream=True` get its chunks. `options` are the API's other fields."""
-        return cast(
-            "m.ChatCompletion | Stream", await self._call("chat_completions", options, messages=messages, stream=stream)
-        )
 
     async def close(self) -> None:
         """End what the providers started, and close the connections. Jobs at a provider go on."""

@@ -2,71 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, Self, Unpack, cast, overload
 
 from callsheet import models as m
 from callsheet.body import Source
 from callsheet.client_base import BaseClient, FilePath, VideoId, part_key, target_path, video_id_of
+from callsheet.client_text import TextMethods
 from callsheet.download import OnBytes, save
 from callsheet.drive import finish
 from callsheet.io import Transport
-from callsheet.options import CallOptions, ChatOptions, ResponseOptions
-from callsheet.stream import Download, Event, Stream
+from callsheet.options import CallOptions
+from callsheet.pieces import SyncDownload, SyncStream
+from callsheet.stream import Download, Stream
 from callsheet.waiting import OnProgress, wait_for_video
 
 __all__ = ["Client", "SyncDownload", "SyncStream"]
 
-T = TypeVar("T")
 Characters = Iterable[str | m.Character | Mapping[str, str]]
 Image = Source | m.ImageRef | Mapping[str, str]
 VideoSource = VideoId | Source | Mapping[str, str]
 
 
-class _Pieces(Generic[T]):
-    """A stream read in this thread: an iterator and a context manager."""
-
-    def __init__(self, source: Stream | Download) -> None:
-        self._source: Any = source
-        self.meta = source.meta
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        try:
-            return cast("T", finish(self._source.__anext__()))
-        except StopAsyncIteration:
-            raise StopIteration from None
-
-    def close(self) -> None:
-        """Close the connection behind the stream. Closing twice is harmless."""
-        finish(self._source.aclose())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class SyncStream(_Pieces[Event]):
-    """Events as they come."""
-
-
-class SyncDownload(_Pieces[bytes]):
-    """Bytes as they come; `info` has the content type, the size and the entity tag."""
-
-    @property
-    def info(self) -> Download:
-        return cast("Download", self._source)
-
-
-class Client(BaseClient):
+class Client(TextMethods, BaseClient):
     """Calls providers from sync code: in scripts, threads, notebooks, and inside a running event loop.
 
     Parameters:
@@ -267,65 +227,9 @@ class Client(BaseClient):
         fields = {"sdp": sdp, "session": session, "ephemeral_key": ephemeral_key, "webrtcfilter": webrtcfilter}
         return cast("m.RealtimeCall", self._call("relay_sdp", options, **fields))
 
-    def hang_up(self, *, call_id: str, **options: Unpack[CallOptions]) -> None:
+    def hang_up(self, *, call_id: str | m.RealtimeCall, **options: Unpack[CallOptions]) -> None:
         """End a realtime call."""
         self._call("hang_up", options, call_id=call_id)
-
-    def responses(
-        self,
-        *,
-        input: str | list[Any] | None = None,
-        instructions: str | None = None,
-        previous_response_id: str | None = None,
-        stream: bool | None = None,
-        **options: Unpack[ResponseOptions],
-    ) -> m.Response | SyncStream:
-        """Ask for a response; with `stream=True` get its events. `options` are the API's other fields."""
-        fields = {"input": input, "instructions": instructions, "previous_response_id": previous_response_id}
-        return cast("m.Response | SyncStream", self._call("responses", options, stream=stream, **fields))
-
-    def get_response(
-        self,
-        *,
-        response_id: str,
-        include: list[str] | None = None,
-        stream: bool | None = None,
-        starting_after: int | None = None,
-        **options: Unpack[CallOptions],
-    ) -> m.Response | SyncStream:
-        """Fetch a stored response, or with `stream=True` follow its events after number `starting_after`."""
-        fields = {"response_id": response_id, "include": include, "stream": stream, "starting_after": starting_after}
-        return cast("m.Response | SyncStream", self._call("get_response", options, **fields))
-
-    def delete_response(self, *, response_id: str, **options: Unpack[CallOptions]) -> m.DeletedResponse:
-        """Delete a stored response."""
-        return cast("m.DeletedResponse", self._call("delete_response", options, response_id=response_id))
-
-    def cancel_response(self, *, response_id: str, **options: Unpack[CallOptions]) -> m.Response:
-        """Cancel a response that runs in the background."""
-        return cast("m.Response", self._call("cancel_response", options, response_id=response_id))
-
-    def list_input_items(
-        self,
-        *,
-        response_id: str,
-        limit: int | None = None,
-        order: Literal["asc", "desc"] | None = None,
-        after: str | None = None,
-        include: list[str] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> m.InputItemList:
-        """List what a stored response was asked."""
-        fields = {"response_id": response_id, "limit": limit, "order": order, "after": after, "include": include}
-        return cast("m.InputItemList", self._call("list_input_items", options, **fields))
-
-    def chat_completions(
-        self, *, messages: list[Any], stream: bool | None = None, **options: Unpack[ChatOptions]
-    ) -> m.ChatCompletion | SyncStream:
-        """Continue a conversation; with `stream=True` get its chunks. `options` are the API's other fields."""
-        return cast(
-            "m.ChatCompletion | SyncStream", self._call("chat_completions", options, messages=messages, stream=stream)
-        )
 
     def close(self) -> None:
         """End what the providers started, and close the connections. Jobs at a provider go on."""

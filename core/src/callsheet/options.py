@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-__all__ = ["CallOptions", "ChatOptions", "ResponseOptions"]
+__all__ = ["CallOptions", "ChatFields", "ChatOptions", "ResponseFields", "ResponseOptions"]
 
 JSON = dict[str, Any]
 
@@ -23,7 +23,7 @@ class CallOptions(TypedDict, total=False):
     """Fields that the provider understands and Callsheet does not know."""
 
 
-class ResponseOptions(CallOptions, total=False):
+class ResponseFields(TypedDict, total=False):
     """The fields of the Responses API that are passed on as they are (see `callsheet.models.CreateResponse`)."""
 
     conversation: str | JSON
@@ -56,7 +56,11 @@ class ResponseOptions(CallOptions, total=False):
     user: str
 
 
-class ChatOptions(CallOptions, total=False):
+class ResponseOptions(ResponseFields, CallOptions, total=False):
+    """What methods for responses take besides their own arguments."""
+
+
+class ChatFields(TypedDict, total=False):
     """The fields of chat completions that are passed on as they are (see `callsheet.models.CreateChatCompletion`)."""
 
     max_completion_tokens: int
@@ -95,3 +99,7 @@ class ChatOptions(CallOptions, total=False):
     user_security_context: JSON
     seed: int
     user: str
+
+
+class ChatOptions(ChatFields, CallOptions, total=False):
+    """What `chat_completions` takes besides its own arguments."""

@@ -1,18 +1,28 @@
 """A folder of installed distributions, made for one test, and ways to run the command with it."""
 
+import importlib.util
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from attrs import define, field
+from click.testing import CliRunner, Result
+
+from callsheet import client_base
+from callsheet.cli.app import callsheet
+from callsheet.registry import Registry
 
 HERE = Path(__file__).parent
+Run = Callable[..., Result]
+CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 @define
@@ -65,8 +75,12 @@ class Site:
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
-    def on_terminal(self, *words: str, **more: str) -> tuple[int, str]:
-        """Run the command on a terminal of its own; give back its exit code and what it showed."""
+    def on_terminal(self, *words: str, typed: tuple[tuple[str, str], ...] = (), **more: str) -> tuple[int, str]:
+        """Run the command on a terminal of its own; give back its exit code and what it showed.
+
+        `typed` are pairs: when the first is shown, after what was typed before, the second is typed.
+        """
+        waiting, after = [*typed], 0
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "callsheet.cli", *words],
@@ -84,8 +98,42 @@ class Site:
                     seen += os.read(ours, 65536)
                 except OSError:  # Linux's way to say that the other side is closed
                     break
+            if waiting and (at := seen.find(waiting[0][0].encode(), after)) >= 0:
+                awaited, keys = waiting.pop(0)
+                after = at + len(awaited)
+                if keys == CTRL_C:
+                    process.send_signal(signal.SIGINT)  # the terminal is not the process's controlling one
+                else:
+                    os.write(ours, keys.encode())
         os.close(ours)
         return process.wait(timeout=10), seen.decode(errors="replace").replace("\r\n", "\n")
+
+
+@pytest.fixture
+def acme() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("acme_plugin", HERE / "acme_plugin.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(acme: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in an empty folder, with the providers acme and bare and no others."""
+    registry = Registry(points=[], wraps=())
+    registry.register("acme", acme.Acme)
+    registry.register("bare", acme.Bare)
+    monkeypatch.setattr(client_base, "_registry", registry)
+    for name in [name for name in os.environ if name.startswith(("CALLSHEET_", "ACME_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("ACME_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("CALLSHEET_COMMANDS", "")
+    monkeypatch.chdir(tmp_path)
+    Path("clip.mp4").write_bytes(b"clip" * 1000)
+    return lambda *words, input=None: CliRunner().invoke(callsheet, words, input=input, prog_name="callsheet")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from core.tests.offers import OFFER
 
 from callsheet.cli.app import callsheet
 from callsheet.cli.plugins import OWN
@@ -31,17 +32,33 @@ COMMANDS = dict(leaves(callsheet, ()))
 
 def examples(help: str) -> list[str]:
     """The lines of a help text that are commands."""
-    return re.findall(r"^ +((?:\w+=\$\()?callsheet .+)$", help, re.MULTILINE)
+    return re.findall(r"^ +((?:\w+=\$\(|echo .+ \| )?callsheet .+)$", help, re.MULTILINE)
+
+
+AT_HAND = {
+    "$CHARACTER": "CHARACTER=$(callsheet character create Bunny clip.mp4 --quiet)",
+    "$ID": 'ID=$(callsheet video generate "A quiet street" --quiet)',
+    "$RESPONSE": 'RESPONSE=$(callsheet respond "What is a fox?" --background --quiet)',
+    "$CALL": "CALL=$(callsheet realtime call offer.sdp --answer a.sdp --no-hold --quiet)",
+}
+FILES = {
+    "clip.mp4": bytes(4000),
+    "offer.sdp": OFFER,
+    "report.txt": b"Foxes are few this year.",
+    "question.txt": b"What is a fox?",
+    "items.json": b'[{"role": "user", "content": "What is 2 + 2?"}]',
+    "tools.json": b'[{"type": "function", "name": "add", "parameters": {}}]',
+}
 
 
 def shell(site: Any, lines: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run lines in bash, with a character, a video and a clip at hand."""
+    """Run lines in bash, with the files and the ids at hand that they name."""
+    for name, content in FILES.items():
+        (site.work / name).write_bytes(content)
     script = [
         "set -eu -o pipefail",
         f'callsheet() {{ "{sys.executable}" -m callsheet.cli "$@"; }}',
-        "head -c 4000 /dev/zero > clip.mp4",
-        "CHARACTER=$(callsheet character create Bunny clip.mp4 --quiet)",
-        'ID=$(callsheet video generate "A quiet street" --quiet)',
+        *(line for name, line in AT_HAND.items() if any(name in line for line in lines)),
         *lines,
     ]
     return subprocess.run(
@@ -60,7 +77,7 @@ def test_examples_of_each_command_work(path: tuple[str, ...], site: Any) -> None
 
 def test_examples_of_the_first_page_work(site: Any) -> None:
     lines = examples(callsheet.epilog or "")
-    assert len(lines) == 3
+    assert len(lines) == 4
     done = shell(site, lines)
     assert done.returncode == 0, done.stderr
     for name in ("storm.mp4", "snow.mp4"):

@@ -84,6 +84,10 @@ A character of your own, in a video of your own:
   callsheet video generate "Bunny walks through the snow" --character $ID --to snow.mp4
 
 \b
+An answer as it comes (callsheet chat is a conversation):
+  callsheet respond "What is a good name for the cat of a lighthouse keeper?"
+
+\b
 Every command takes --json (one document on stdout) and has examples: callsheet video generate --help
 Keys come from the environment, never from the command line: callsheet doctor says which are missing.
 CALLSHEET_DEBUG=1 shows where an error came from.
@@ -95,4 +99,4 @@ Exit codes:
 )
 @click.version_option(__version__, message=f"callsheet {__version__} (Python {platform.python_version()})")
 def callsheet() -> None:
-    """Videos and the characters in them, from any provider that is installed as a plugin."""
+    """Videos and the characters in them, answers and realtime calls, from any provider that is installed as a plugin."""

@@ -19,7 +19,7 @@ EXIT_CODES = {
     0: "done",
     FAILED: "failed: the job, the provider, or a check of doctor",
     USAGE: "wrong usage or bad input",
-    NOT_FOUND: "no such video, character or model",
+    NOT_FOUND: "no such video, character, response, call or model",
     UNSUPPORTED: "the provider does not do this operation",
     SETUP: "set-up: no such provider, a broken plugin, a missing or refused key",
     TRY_AGAIN: "try again later: no connection, or too many requests",
@@ -76,12 +76,13 @@ class Resume:
 
     command: str
     begun: bool = True
+    says: str = "Go on with"
 
     def hint(self, error: BaseException) -> str | None:
         """The line that follows an error, if it helps."""
         if self.begun:
             helps = isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError)
-            return f"Go on with: {self.command}" if helps else None
+            return f"{self.says}: {self.command}" if helps else None
         unsure = isinstance(error, KeyboardInterrupt) or (isinstance(error, e.APIConnectionError) and error.sent)
         return f"It may have been begun nevertheless; see: {self.command}" if unsure else None
 

@@ -55,9 +55,9 @@ class Session:
             options += ["--setting", f"{name}={value}"]
         return shlex.join(["callsheet", *words, *options])
 
-    def resumable(self, *words: str, begun: bool = True) -> None:
+    def resumable(self, *words: str, begun: bool = True, says: str = "Go on with") -> None:
         """From now on, whoever interrupts this command is told this one to go on with, or to see what was begun."""
-        click.get_current_context().meta[RESUME_KEY] = Resume(self.command(*words), begun)
+        click.get_current_context().meta[RESUME_KEY] = Resume(self.command(*words), begun, says)
 
 
 def _flag(name: str, value: str) -> list[str]:
@@ -98,7 +98,9 @@ def calls_a_provider(command: Command) -> Command:
     """Add the options that say which provider is called; they arrive as the first argument, a Session."""
 
     @json_option
-    @click.option("-q", "--quiet", is_flag=True, help="Print only the id or the file's path, and no progress.")
+    @click.option(
+        "-q", "--quiet", is_flag=True, help="Print only the result (an id, a path, an answer), and no progress."
+    )
     @click.option(
         "--setting", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A setting of the provider."
     )

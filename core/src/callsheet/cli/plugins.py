@@ -12,7 +12,7 @@ from callsheet.cli.failures import SETUP, Failure
 __all__ = ["GROUP", "OWN", "command_points", "load", "plugin_command"]
 
 GROUP = "callsheet.commands"
-OWN = ("character", "doctor", "providers", "video")
+OWN = ("character", "chat", "doctor", "providers", "realtime", "respond", "response", "video")
 """Our own commands: no plugin can take their names."""
 
 

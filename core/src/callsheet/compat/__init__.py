@@ -1,0 +1,1 @@
+"""Other libraries' names for what Callsheet does: change the import, keep the program."""
