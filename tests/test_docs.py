@@ -1,18 +1,23 @@
 """Every code block of README and docs is executed: Python and shell for real, TOML and JSON parsed.
 
-Shell lines that would install packages or run this very test suite are checked by name instead.
+Shell lines that would install packages or run this very test suite are checked by name instead. A line that begins with
+`callsheet serve` starts that server for the rest of its page, on a port of its own. YAML is what --config FILE then reads.
 """
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
+from gateway.tests.serving import serving
 
 ROOT = Path(__file__).parent.parent
 CLIP = ROOT / "plugins" / "local" / "src" / "callsheet_local" / "media" / "bunny-720p-3s.mp4"
@@ -21,9 +26,15 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *ROOT.glob("core/*.md"),
     *ROOT.glob("plugins/*/*.md"),
+    *ROOT.glob("gateway/*.md"),
     *ROOT.glob("docs/*.md"),
 ]
-DISTRIBUTIONS = {"callsheet", *(f"callsheet-{folder.parent.name}" for folder in ROOT.glob("plugins/*/pyproject.toml"))}
+PORT = "4000"
+DISTRIBUTIONS = {
+    "callsheet",
+    "callsheet-gateway",
+    *(f"callsheet-{folder.parent.name}" for folder in ROOT.glob("plugins/*/pyproject.toml")),
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
@@ -61,8 +72,31 @@ def is_run_elsewhere(line: str) -> bool:
     return False
 
 
+class Servers:
+    """The gateway that a page has started, if it has: another `callsheet serve` takes its place."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder, self.stack, self.port = folder, stack, PORT
+
+    def start(self, line: str) -> None:
+        words = shlex.split(line.split("#")[0])[2:]
+        self.stack.close()
+        gateway = self.stack.enter_context(serving(self.folder / "data", *words, cwd=self.folder))
+        self.port = gateway.root.rpartition(":")[2]
+
+    def addressed(self, code: str) -> str:
+        """Code with the port that the server really has."""
+        return re.sub(rf"\b{PORT}\b", self.port, code)
+
+
+@pytest.fixture
+def servers(folder):
+    with ExitStack() as stack:
+        yield Servers(folder, stack)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_code_blocks(page, folder):
+def test_code_blocks(page, folder, servers):
     found = blocks(page)
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(found), "a fence is not closed"
     python = ""
@@ -72,8 +106,13 @@ def test_code_blocks(page, folder):
                 python += code + "\n"
             case "sh":
                 lines = [line for line in code.splitlines() if line.strip() and not is_run_elsewhere(line)]
+                for line in [line for line in lines if line.startswith("callsheet serve")]:
+                    run_python(python, folder, servers)  # what came before speaks to the server that there was
+                    python = ""
+                    servers.start(line)
+                    lines.remove(line)
                 if lines:
-                    script = "set -e\n" + "\n".join(lines)
+                    script = servers.addressed("set -e\n" + "\n".join(lines))
                     done = subprocess.run(
                         ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=100
                     )
@@ -82,12 +121,20 @@ def test_code_blocks(page, folder):
                 tomllib.loads(code)
             case "json":
                 json.loads(code)
+            case "yaml":
+                assert yaml.safe_load(code)
+                (folder / "config.yaml").write_text(code)
             case other:
-                assert other == "text", f"a block of {other or 'no language'}: say python, sh, toml, json or text"
-    if python:
+                assert other == "text", f"a block of {other or 'no language'}: say python, sh, toml, json, yaml or text"
+    run_python(python, folder, servers)
+
+
+def run_python(code, folder, servers):
+    if code:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", python], cwd=folder, capture_output=True, text=True, timeout=100
-        )
+            [sys.executable, "-W", "error", "-c", servers.addressed(code)],
+            cwd=folder, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

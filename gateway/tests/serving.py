@@ -46,7 +46,7 @@ class Gateway:
 
 
 @contextmanager
-def serving(data_dir: Path, *words: str, **env: str) -> Iterator[Gateway]:
+def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) -> Iterator[Gateway]:
     """Run `callsheet serve --port 0 WORDS...` and stop it in the end, as Ctrl-C does. Its errors are shown if it fails."""
     log = data_dir.parent / f"{data_dir.name}.serve.log"
     with log.open("wb") as errors:
@@ -54,6 +54,7 @@ def serving(data_dir: Path, *words: str, **env: str) -> Iterator[Gateway]:
             [str(Path(sys.executable).parent / "callsheet"), "serve", "--port", "0", "--json", *words],
             stdout=subprocess.PIPE,
             stderr=errors,
+            cwd=cwd,
             env={**os.environ, "CALLSHEET_LOCAL_DIR": str(data_dir), **env},
         )
         assert process.stdout is not None

@@ -16,7 +16,8 @@ FOLDER = Path(__file__).parent / "pages"
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        " media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        " media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+        " require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "microphone=(self)",
