@@ -82,16 +82,54 @@ asyncio.run(create_branded_series())
 """
 
 
-def test_the_full_example_workflow(tmp_path, monkeypatch):
-    shutil.copy(CLIP, tmp_path / "luna_intro.mp4")
-    monkeypatch.setenv("CALLSHEET_LOCAL_DIR", str(tmp_path / "data"))
+TALK = """
+from callsheet.compat.litellm import completion, responses
+
+items = []
+
+
+def run_turn(user_text):
+    items.append({"type": "message", "role": "user", "content": [{"type": "input_text", "text": user_text}]})
+    resp = responses(model="local/scribe-1", input=items)
+    for out_item in (resp.output or []):
+        items.append(out_item)
+    return resp
+
+
+run_turn("My name is Ada. What is 6 times 7?")
+resp = run_turn("What is my name?")
+print([item.phase for item in resp.output], resp.output_text)
+messages = [{"role": "user", "content": "What is 6 times 7?"}]
+response = completion(model="local/scribe-1", messages=messages)
+print(response.choices[0].message.content, response.usage.total_tokens > 0)
+for chunk in completion(model="local/scribe-1", messages=messages, stream=True):
+    print(chunk.choices[0].delta.content or "", end="")
+"""
+
+
+def run(program, folder, monkeypatch):
+    shutil.copy(CLIP, folder / "luna_intro.mp4")
+    monkeypatch.setenv("CALLSHEET_LOCAL_DIR", str(folder / "data"))
     for name in ("CALLSHEET_PROVIDERS", "CALLSHEET_WRAPS"):
         monkeypatch.delenv(name, raising=False)
     done = subprocess.run(
-        [sys.executable, "-c", WORKFLOW], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=100
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, encoding="utf-8", timeout=100
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "✓ Scene 1: video_" in done.stdout
-    assert done.stdout.splitlines()[-4:-2] == ["3 seconds", "2 seconds"]
-    assert done.stdout.endswith("✓ Branded series created with consistent Luna character!\n")
+    return done.stdout
+
+
+def test_responses_and_chat_read_as_pasted(tmp_path, monkeypatch):
+    first, second, third = run(TALK, tmp_path, monkeypatch).splitlines()
+    assert first.startswith("['commentary', 'final_answer'] ")
+    assert "Ada" in first
+    assert second == f"{third} True"
+    assert "42" in third
+
+
+def test_the_full_example_workflow(tmp_path, monkeypatch):
+    said = run(WORKFLOW, tmp_path, monkeypatch)
+    assert "✓ Scene 1: video_" in said
+    assert said.splitlines()[-4:-2] == ["3 seconds", "2 seconds"]
+    assert said.endswith("✓ Branded series created with consistent Luna character!\n")

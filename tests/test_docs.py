@@ -95,6 +95,7 @@ def servers(folder):
         yield Servers(folder, stack)
 
 
+@pytest.mark.timeout(300)  # many commands, on a machine that does other things as well
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_code_blocks(page, folder, servers):
     found = blocks(page)

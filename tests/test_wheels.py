@@ -155,3 +155,17 @@ def test_what_the_wheels_hold(wheels):
             assert "License-Expression: Apache-2.0" in text
     with pytest.raises(PackageNotFoundError):
         distribution("callsheet-older")
+
+
+@pytest.mark.parametrize("name", ["gateway", "plugins/local"])
+def test_a_wheel_holds_every_file_of_its_source(name, tmp_path):
+    """Pages, media, py.typed: what is not Python is easily left behind."""
+    source = ROOT / name / "src"
+    wanted = {
+        str(file.relative_to(source))
+        for file in source.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    with zipfile.ZipFile(wheel(ROOT / name, tmp_path)) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info" not in name}
+    assert packed == wanted

@@ -178,8 +178,8 @@ def test_a_key_or_an_address_is_a_client_of_its_own_with_the_same_ids():
     assert litellm.video_get_character(luna.id, api_key="k2").name == "k2"  # the id says which provider
     assert asyncio.run(litellm.avideo_get_character(luna.id, api_key="k3")).name == "k3"
     assert litellm.completion("paid/m", [{"role": "user"}], api_base="http://localhost:9", api_key="k4").model == "m|k4"
-    scene = litellm.video("Luna", characters=[{"id": luna.id}], api_key="k2")
-    assert scene.meta.provider == "paid"
+    for characters in ([{"id": luna.id}], [luna.id], (luna,)):
+        assert litellm.video("Luna", characters=characters, api_key="k2").meta.provider == "paid"
     with pytest.raises(ConfigurationError, match=r"^api_key: say for which provider.* or custom_llm_provider='...'$"):
         litellm.completion("gpt-x", [{"role": "user"}], api_key="k")
     elsewhere = litellm.video_create_character(
@@ -279,6 +279,8 @@ def test_refusals_of_other_kinds():
         litellm.video_edit(prompt="warmer")
     with pytest.raises(NotFoundError, match=r"with custom_llm_provider='\.\.\.'"):
         litellm.video_get_character("char_abc123def456")
+    with pytest.raises(BadRequestError, match="messages: Field required"):
+        litellm.completion("free/m")
     with pytest.raises(UnsupportedOperation):
         litellm.video_remix("v", "p", custom_llm_provider="paid")
     forgotten = litellm.avideo("a fox")  # as a post has it: not awaited

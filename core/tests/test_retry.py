@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import Mode
+from core.tests.offers import OFFER
 from core.tests.server import (
     Answer,
     Server,
@@ -47,7 +48,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "extend": ("/extensions", {"video": "v1", "prompt": "on", **RAW}),
     "remix": ("/remix", {"video_id": "v1", "prompt": "again", **RAW}),
     "mint_realtime_secret": ("/secrets", {}),
-    "relay_sdp": ("/calls", {"sdp": "v=0\r\n"}),
+    "relay_sdp": ("/calls", {"sdp": OFFER}),
     "hang_up": ("/hangup", {"call_id": "k1", **RAW}),
     "responses": ("/responses", {"input": "hi"}),
     "get_response": ("/response", {"response_id": "r1", **RAW}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 from gateway.tests.films import SMALL, film, finished
@@ -25,7 +26,9 @@ def source(gateway):
 def character(gateway):
     """Made as the posts' curl does it: the file comes before the name, and no model is named."""
     with gateway.http() as http:
-        answer = http.post("/videos/characters", files=[("video", ("luna.mp4", CLIP.read_bytes())), part("name", "Luna")])
+        answer = http.post(
+            "/videos/characters", files=[("video", ("luna.mp4", CLIP.read_bytes())), part("name", "Luna")]
+        )
     assert answer.status_code == 200, answer.text
     assert answer.json()["name"] == "Luna"
     return answer.json()["id"]
@@ -57,7 +60,9 @@ def test_a_form_without_a_file(gateway):
         video = made(http, http.post("/videos", files=[part(*item) for item in SMALL.items()]))
         assert video["prompt"] == SMALL["prompt"]
         bracket = {**SMALL, "prompt": '["a lake"]'}  # a prompt is a text, whatever it looks like
-        assert made(http, http.post("/videos", files=[part(*item) for item in bracket.items()]))["prompt"] == '["a lake"]'
+        assert (
+            made(http, http.post("/videos", files=[part(*item) for item in bracket.items()]))["prompt"] == '["a lake"]'
+        )
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["file first", "file last"])
@@ -78,7 +83,7 @@ def test_a_form_with_a_file(gateway, first):
 
 @pytest.mark.parametrize("operation", ["edits", "extensions"])
 @pytest.mark.parametrize(
-    "spelling", ["json", "json text", "video[id]", "json part", "id part", "file first", "file last", "path"]
+    "spelling", ["json", "json text", "video[id]", "json part", "id part", "file first", "file last"]
 )
 def test_what_video_may_be(gateway, source, operation, spelling):
     id, content = source
@@ -101,20 +106,18 @@ def test_what_video_may_be(gateway, source, operation, spelling):
                 answer = http.post(f"/videos/{operation}", files=[file, *parts])
             case "file last":
                 answer = http.post(f"/videos/{operation}", files=[*parts, file])
-            case "path" if operation == "edits":
-                answer = http.post(f"/videos/{id}/edits", json=fields)
-            case _:
-                pytest.skip("only edits have that older path")
         video = made(http, answer)
     assert video["seconds"] == ("2" if operation == "extensions" else "1")
     assert video["remixed_from_video_id"] == (None if spelling.startswith("file") else id)
 
 
 @pytest.mark.parametrize("form", ["json", "multipart"])
-def test_a_remix(gateway, source, form):
+@pytest.mark.parametrize("path", ["remix", "edits"])
+def test_a_video_in_the_path(gateway, source, form, path):
+    """`/videos/ID/edits` is an older spelling, still to be found in examples."""
     with gateway.http() as http:
         body = {"json": {"prompt": "a city"}} if form == "json" else {"files": [part("prompt", "a city")]}
-        video = made(http, http.post(f"/videos/{source[0]}/remix", **body))
+        video = made(http, http.post(f"/videos/{source[0]}/{path}", **body))
         assert (video["prompt"], video["remixed_from_video_id"]) == ("a city", source[0])
 
 
@@ -142,7 +145,7 @@ def test_what_characters_may_be(gateway, character, spelling):
         assert "Luna" in http.post("/videos", json=nameless).json()["warnings"][0]
 
 
-def test_two_characters_in_brackets(gateway, character):
+def test_brackets_count(gateway, character):
     parts = [part("characters[][id]", character)] * 3 + [part(*item) for item in SMALL.items()]
     with gateway.http() as http:
         error = http.post("/videos", files=parts).json()["error"]
@@ -184,8 +187,8 @@ def test_what_an_offer_may_come_in(gateway, form):
     [
         {"model": "local/realtime-1"},
         {"session": SESSION},
-        {"model": "local/realtime-1", "session": {"type": "realtime", "instructions": "Be kind."}},
-        {"session": SESSION, "expires_after": {"anchor": "created_at", "seconds": 60}},
+        {"model": "local/realtime-1", "session": {"type": "realtime"}},
+        {"session": {**SESSION, "instructions": "Be kind."}, "expires_after": {"anchor": "created_at", "seconds": 60}},
     ],
 )
 def test_what_asks_for_a_secret(gateway, body):
@@ -193,5 +196,8 @@ def test_what_asks_for_a_secret(gateway, body):
         answer = http.post("/realtime/client_secrets", json=body).json()
     assert answer["value"].startswith("ek_")
     assert answer["client_secret"] == {"value": answer["value"], "expires_at": answer["expires_at"]}
+    life = answer["expires_at"] - time.time()
+    assert 55 < life <= 60 if "expires_after" in body else 595 < life <= 600
     assert answer["session"]["model"] == "local/realtime-1"
-    assert answer["session"].get("instructions") == body.get("session", {}).get("instructions", answer["session"].get("instructions"))
+    if "instructions" in body.get("session", {}):
+        assert answer["session"]["instructions"] == "Be kind."

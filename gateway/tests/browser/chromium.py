@@ -92,7 +92,7 @@ def watched(browser: Browser, url: str, allowed: tuple[str, ...] = (), **options
         yield page
     finally:
         context.close()
-    assert not troubles
+    assert not troubles, troubles
 
 
 def run(page: Page, script: str) -> Any:

@@ -5,9 +5,11 @@ import statistics
 import sys
 
 import pytest
-from gateway.tests.browser.chromium import HERTZ, watched
+from gateway.tests.browser.chromium import HERTZ, run, watched
 
 STEPS = ["token", "offer", "answer", "open", "audio"]
+LEFT = "(log => log.scrollHeight - log.scrollTop - log.clientHeight)(document.getElementById('log'))"
+"""Pixels of the log below what is seen of it."""
 HEARD = "conversation.item.input_audio_transcription.completed"
 
 
@@ -128,12 +130,15 @@ def test_the_log_is_capped_and_leaves_the_reader_alone(page):
     page.fill("#event", f"[{burst}]")
     page.click("#send-go")
     expect(page.locator("#log li.in")).to_have_count(121)
-    page.locator("#log li").first.scroll_into_view_if_needed()
+    assert run(page, f"return {LEFT}") < 5
+    run(page, "document.getElementById('log').scrollTop = 100")
+    page.wait_for_timeout(100)
     page.click("#send-go")
     expect(page.locator("#newer")).to_be_visible()
-    expect(page.locator("#log li").first).to_be_in_viewport()
+    expect(page.locator("#log li.in")).to_have_count(241)
+    assert run(page, "return document.getElementById('log').scrollTop") == 100
     page.click("#newer")
-    expect(page.locator("#log li").last).to_be_in_viewport()
+    assert run(page, f"return {LEFT}") < 5
     page.click("#send-go")
     expect(page.locator("#log-count")).to_have_text("500 (the last)")
     hang_up(page)
@@ -162,6 +167,21 @@ def test_by_keys_alone(page):
     for id in ("mute", "filter", "clear", "log", "event", "send-go", "tab-javascript"):
         page.locator("#model").focus()
         tab_to(id)
+    page.locator("#log").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator("#log pre")).to_have_count(1)
+    place = run(page, "return document.getElementById('log').scrollTop")
+    run(
+        page,
+        """const field = document.getElementById("say-text");
+        field.value = "Hello again";
+        field.form.requestSubmit()""",
+    )  # as if the other side spoke: the focus stays in the log
+    expect(page.locator("#newer")).to_be_visible()
+    assert run(page, "return document.getElementById('log').scrollTop") == place
+    page.locator("#tab-javascript").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#tab-curl")).to_be_focused()
     expect(page.locator("#code")).to_contain_text("curl http://127.0.0.1:")
@@ -177,7 +197,6 @@ def test_it_fits(browser, gateway, tmp_path, scheme, width, height):
     size = {"width": width, "height": height}
     with watched(browser, gateway.page, color_scheme=scheme, viewport=size, reduced_motion="reduce") as page:
         connect(page)
-        expect(page.locator("#timeline li.done")).to_have_count(len(STEPS))
         page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
         boxes = [page.locator(part).bounding_box() for part in ("#connect", "#timeline", "#log", "#event", "#code")]
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
@@ -208,9 +227,6 @@ def test_leaving_the_page_hangs_up(page, gateway):
     connect(page)
     call = page.inner_text("#call-id")
     page.goto("about:blank")
+    page.wait_for_timeout(1000)  # the driver does not see requests that outlive their page
     with gateway.http() as http:
-        for _ in range(50):
-            answer = http.get("/health/live")
-            assert answer.status_code == 200
-            page.wait_for_timeout(20)
         assert http.post(f"/realtime/calls/{call}/hangup").status_code == 404

@@ -63,6 +63,7 @@ class Peer:
 
     def __init__(self, audio: str | None = "sendrecv", channel: str | None = "oai-events", video: bool = False) -> None:
         self.audio, self.label, self.video = audio, channel, video
+        self.call_id = ""
         self.events: list[dict[str, Any]] = []
         self.heard: list[np.ndarray] = []
         self.opened = threading.Event()

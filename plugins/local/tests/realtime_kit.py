@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
 
+import pytest
 from openai.types.realtime import realtime_server_event
 
+from callsheet_local.realtime import answering
 from callsheet_local.realtime.dialogue import Dialogue
 from callsheet_local.realtime.sessions import session_of
 from callsheet_local.realtime.talk import Talk
@@ -33,7 +35,7 @@ def call(hooks: Hooks, peer: Peer | None = None, **relay: Any) -> Iterator[Peer]
     """A peer that is connected; each event it got is held against the SDK's models in the end."""
     with peer or Peer() as connected:
         answered = hooks("relay_sdp", sdp=connected.offer(), **relay)
-        connected.id = answered.id  # type: ignore[attr-defined]  # for tests that hang up
+        connected.call_id = answered.id
         connected.accept(answered.sdp)
         yield connected
         for event in connected.events:
@@ -56,6 +58,44 @@ class Bench:
         self.tasks.append(asyncio.get_running_loop().create_task(coroutine))
         return self.tasks[-1]
 
+    def say(self, type: str, **fields: Any) -> None:
+        """Send an event as a peer would."""
+        self.talk.receive(json.dumps({"type": type, **fields}))
+
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
     async def done(self) -> None:
         while waiting := [task for task in self.tasks if not task.done()]:
             await asyncio.gather(*waiting)
+
+
+def message(text: str, role: str = "user", **more) -> dict[str, Any]:
+    kind = "output_text" if role == "assistant" else "input_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}], **more}
+
+
+def bench(script):
+    """Run a script against a session without a wire."""
+
+    def run(**session):
+        async def main():
+            made = Bench(**session)
+            made.talk.open()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(answering, "_PACE_SECONDS", 0.001)
+                await script(made)
+                await made.done()
+            for event in made.events:
+                valid(event)
+                assert event["event_id"].startswith("event_")
+            assert len({event["event_id"] for event in made.events}) == len(made.events)
+
+        asyncio.run(main())
+
+    return run
+
+
+def last_error(made) -> dict[str, Any]:
+    assert made.events[-1]["type"] == "error"
+    return made.events[-1]["error"]

@@ -12,6 +12,7 @@ import pytest
 
 import callsheet
 from callsheet import AsyncClient, Client
+from callsheet.spec import HOOKS
 from callsheet_local import LocalProvider, LocalSettings
 
 from .conftest import SMALL, frames_of
@@ -29,10 +30,8 @@ def test_importing_it_loads_no_media_library() -> None:
 def test_it_is_found_and_offers_what_it_says() -> None:
     [info] = [info for info in Client().providers() if info.name == "local"]
     assert (info.error, info.embedded, info.missing, info.unknown_hooks) == (None, True, (), ())
-    assert set(info.operations) >= {"create_character", "generate_video", "edit", "extend", "remix", "delete_video"}
-    assert not set(info.operations) & set(LocalProvider.notes)
-    with pytest.raises(NotImplementedError, match="the local provider does not do this yet"):
-        Client(provider="local").mint_realtime_secret()
+    assert set(info.operations) == set(HOOKS)
+    assert not LocalProvider.notes
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:

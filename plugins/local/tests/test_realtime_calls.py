@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import aioice.ice
-import psutil
+import psutil  # type: ignore[import-untyped]  # it brings no types
 import pytest
 
 from callsheet import APITimeoutError, AsyncClient, BadRequestError, Client, NotFoundError, RateLimitError
@@ -65,10 +65,10 @@ def test_an_offer_without_candidates_connects(hooks: Hooks, local: bool) -> None
 
 def test_hang_up_is_seen_by_the_peer(hooks: Hooks) -> None:
     with call(hooks) as peer:
-        hooks("hang_up", call_id=peer.id)
+        hooks("hang_up", call_id=peer.call_id)
         assert peer.closed.wait(5)
         with pytest.raises(NotFoundError) as caught:
-            hooks("hang_up", call_id=peer.id)
+            hooks("hang_up", call_id=peer.call_id)
     assert caught.value.code == "call_not_found"
     assert calls_in(hooks) == 0
 
@@ -127,7 +127,7 @@ def test_the_eleventh_session(hooks: Hooks) -> None:
 
 
 def test_ten_calls_at_once(hooks: Hooks) -> None:
-    peers = [Peer() for _ in range(10)]
+    peers = [Peer(audio=None) for _ in range(10)]  # with sound, ten peers in one process are too much for two cores
     try:
         for peer in peers:
             peer.accept(hooks("relay_sdp", sdp=peer.offer()).sdp)
@@ -147,13 +147,16 @@ def test_close_leaves_nothing(tmp_path: Path) -> None:
             hooks("relay_sdp", sdp=other.offer())  # one that is never connected
         peer.whistle(440, 5)
         peer.ask("count to 50")
-        engine_ = hooks.provider._realtime._engine
+        realtime = hooks.provider._realtime
+        assert realtime is not None
+        assert realtime._engine is not None
+        loop = realtime._engine.loop._loop
         began = time.monotonic()
         hooks.provider.close()
         assert time.monotonic() - began < 2
         assert peer.closed.wait(5)
-        assert engine_.loop._loop.is_closed()
-        assert not asyncio.all_tasks(engine_.loop._loop)
+        assert loop.is_closed()
+        assert not asyncio.all_tasks(loop)
     until(lambda: set(threading.enumerate()) <= threads)
     assert len(psutil.Process().net_connections("udp")) <= sockets
     with Peer() as peer:  # and it can be used again
@@ -173,7 +176,7 @@ def test_sync_and_async_clients(tmp_path: Path, anyio_backend) -> None:
                 answered = await client.relay_sdp(sdp=offer, ephemeral_key=secret.value)
                 await anyio.to_thread.run_sync(peer.accept, answered.sdp)
                 await anyio.to_thread.run_sync(partial(peer.wait, "session.created"))
-                await client.hang_up(call_id=answered.id)
+                await client.hang_up(call_id=str(answered.id))
                 assert peer.closed.wait(5)
 
     anyio.run(run, backend=anyio_backend[0] if isinstance(anyio_backend, tuple) else anyio_backend)
@@ -199,6 +202,7 @@ def test_an_answer_that_takes_too_long(hooks: Hooks, monkeypatch: pytest.MonkeyP
 
 def test_the_patch_of_aioice_holds_and_leaves_others_alone() -> None:
     assert aioice.ice.get_host_addresses is engine._host_addresses
+    assert engine._found is not None
     others = engine._found(use_ipv4=True, use_ipv6=True)
     assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == others
     with engine.addresses("all"):
@@ -231,12 +235,15 @@ def alone(tmp_path: Path, then: str, *before: str) -> subprocess.CompletedProces
 
 
 def test_a_process_with_a_live_session_ends_at_once(tmp_path: Path) -> None:
-    then = """peer.whistle(440, 5); peer.send("response.create"); peer.wait("response.created")
-import atexit; ended = time.perf_counter()
-atexit.register(lambda: print("ended after", round(time.perf_counter() - ended, 2)))"""
-    done = alone(tmp_path, then.replace("\n", "\n"))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "fine" in done.stdout
+    then = 'peer.whistle(440, 5); peer.send("response.create"); peer.wait("response.created")'
+    code = textwrap.dedent(ALONE).format(root=str(ROOT), data=str(tmp_path), then=then)
+    with subprocess.Popen([sys.executable, "-W", "error", "-c", code], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "fine\n"
+        began = time.monotonic()
+        rest = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (0, ("", ""))
+    assert time.monotonic() - began < 2
 
 
 def test_a_machine_with_only_loopback(tmp_path: Path) -> None:
@@ -277,5 +284,5 @@ peer.ask("Hello")
 
 
 def test_importing_the_plugin_stays_light() -> None:
-    code = "import sys, callsheet_local, callsheet_local.provider; print([n for n in ('aiortc', 'av', 'numpy') if n in sys.modules])"
+    code = "import sys, callsheet_local.provider; print([n for n in ('aiortc', 'av', 'numpy') if n in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

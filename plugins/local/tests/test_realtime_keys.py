@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -99,7 +100,7 @@ def test_expired_keys_are_swept_after_a_day(hooks: Hooks, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "fields", [{"model": "gpt-realtime"}, {"session": {"type": "realtime", "model": "gpt-realtime"}}]
 )
-def test_another_model(hooks: Hooks, fields: dict) -> None:
+def test_another_model(hooks: Hooks, fields: dict[str, Any]) -> None:
     for name, more in (("mint_realtime_secret", {}), ("relay_sdp", {"sdp": offer()})):
         with pytest.raises(
             NotFoundError, match=r"it has one: realtime-1 \(as a model name: local/realtime-1\)"
@@ -118,7 +119,7 @@ def test_another_model(hooks: Hooks, fields: dict) -> None:
         ({"x": "y" * 200_000}, "session_too_big"),
     ],
 )
-def test_sessions_that_are_none(hooks: Hooks, session: dict, code: str) -> None:
+def test_sessions_that_are_none(hooks: Hooks, session: dict[str, Any], code: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         hooks("mint_realtime_secret", session=session)
     assert caught.value.code == code
@@ -142,7 +143,7 @@ def test_an_object_of_another_type_replaces() -> None:
 
 @pytest.mark.parametrize("levels", [100, 900, 100_000])
 def test_a_session_that_is_too_deep(levels: int) -> None:
-    deep: dict = {}
+    deep: dict[str, Any] = {}
     for _ in range(levels):
         deep = {"d": deep}
     with pytest.raises(BadRequestError, match="nested too deep"):

@@ -7,10 +7,11 @@ import time
 import anyio
 import pytest
 
-from callsheet import AsyncClient, BadRequestError, Client, NotFoundError
+from callsheet import IO, AsyncClient, BadRequestError, Client, NotFoundError
 from callsheet.drive import finish, step_through
+from callsheet.operations import OPERATIONS
 
-from .conftest import Hooks
+from .conftest import Blocking, Hooks
 from .scribe_rules import Order, checked, watched
 
 
@@ -82,7 +83,7 @@ def test_a_deleted_turn_is_forgotten(pair):
 
 def test_in_the_background(pair):
     one, other = pair
-    made = one("responses", input="count to 40", background=True)
+    made = one("responses", input="count to 100", background=True)
     assert made.status == "queued"
     assert (made.output, made.usage, made["completed_at"]) == ([], None, None)
     seen = {"queued"}
@@ -91,8 +92,6 @@ def test_in_the_background(pair):
         checked(now.raw)
         seen.add(now.status)
         texts.append(now.output_text)
-        with pytest.raises(BadRequestError, match="when it is done"):
-            one("responses", input="And?", previous_response_id=made.id)
         time.sleep(0.01)
     assert seen == {"queued", "in_progress"}
     assert texts == sorted(texts, key=len)
@@ -117,7 +116,9 @@ def test_cancelled_for_good(pair):
     assert one("get_response", response_id=made.id).raw == stopped.raw
     assert one("cancel_response", response_id=made.id).raw == stopped.raw
     queued = one("responses", input="count to 9000", background=True)
-    assert one("cancel_response", response_id=queued.id).output == []
+    with pytest.raises(BadRequestError, match="when it is done"):
+        one("responses", input="And?", previous_response_id=queued.id)
+    assert one("cancel_response", response_id=queued.id).status == "cancelled"
     plain = one("responses", input="count to 5")
     with pytest.raises(BadRequestError, match="background"):
         one("cancel_response", response_id=plain.id)
@@ -162,6 +163,14 @@ def test_a_stream_takes_its_time_and_ends_early(pair):
     stopped = other("get_response", response_id=id)
     assert stopped.status == "cancelled"
     assert len(stopped.output_text) < 200
+
+
+def test_a_stream_hurries_when_its_call_runs_out_of_time(tmp_path):
+    hooks = Hooks(data_dir=tmp_path, tokens_per_second=10)
+    request = OPERATIONS["responses"].request(input="count to 300", stream=True)
+    way = IO(hooks.account, hooks.provider, OPERATIONS["responses"], Blocking(), time.monotonic() + 1.5)
+    assert watched(step_through(finish(hooks.provider.responses(request, way))))["status"] == "completed"
+    assert time.monotonic() < way.deadline
 
 
 def newest(hooks) -> str:

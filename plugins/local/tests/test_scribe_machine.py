@@ -195,6 +195,13 @@ def test_several_questions_at_once():
     assert answer == "7 * 6 = 42. Your name is Ada. The codeword is fish."
 
 
+@pytest.mark.parametrize(
+    "text", ["What is wrong?", "How are you?", "Tell me a joke.", "Who is there?", "Say nothing of it"]
+)
+def test_what_asks_for_no_fact(text):
+    assert "not told" not in said(text).answer
+
+
 def test_told_facts_are_noted():
     assert said("My name is Ada and the codeword is fish.").answer == "Noted: Your name is Ada. The codeword is fish."
 

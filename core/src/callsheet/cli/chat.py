@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -87,7 +88,8 @@ class _Turn:
 
 
 def _converse(turn: _Turn) -> None:
-    import readline  # noqa: F401  gives input() a history and arrow keys
+    with suppress(ImportError):  # not everywhere; it gives input() a history and arrow keys
+        import readline  # noqa: F401
 
     if not turn.session.quiet:
         say("Say something. Ctrl-C interrupts an answer; /quit or Ctrl-D ends.")

@@ -142,11 +142,15 @@ def _only(targets: str | list[str] | None) -> str | None:
 def _home(fields: Mapping[str, Any]) -> str | None:
     """The provider of the first managed id among the arguments."""
     codec = IdCodec()
-    characters = [item.get("id") for item in fields.get("characters") or () if isinstance(item, Mapping)]
-    for value in (*fields.values(), *characters):
-        for kind in KINDS if isinstance(value, str) else ():
+    characters = fields.get("characters")
+    listed = characters if isinstance(characters, list | tuple) else ()  # anything else may be read only once
+    for value in (*fields.values(), *listed):
+        id = value.get("id") if isinstance(value, Mapping) else getattr(value, "id", value)
+        if not isinstance(id, str):
+            continue
+        for kind in KINDS:
             try:
-                tag = codec.decode(value, kind).account
+                tag = codec.decode(id, kind).account
             except NotFoundError:
                 continue
             return next(

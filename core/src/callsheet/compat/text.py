@@ -54,7 +54,7 @@ def completion(
     **keywords: Unpack[ChatKeywords],
 ) -> View | Views:
     """Continue a conversation: `answer.choices[0].message.content`, or with `stream=True` chunks as they come."""
-    answer = call("chat_completions", keywords, model=model, messages=plain(messages or []), stream=stream)
+    answer = call("chat_completions", keywords, model=model, messages=plain(messages), stream=stream)
     return Views(answer) if stream else view_of(answer.wire())
 
 
@@ -126,7 +126,7 @@ async def acompletion(
     **keywords: Unpack[ChatKeywords],
 ) -> View | AsyncViews:
     """`completion`, awaited."""
-    answer = await acall("chat_completions", keywords, model=model, messages=plain(messages or []), stream=stream)
+    answer = await acall("chat_completions", keywords, model=model, messages=plain(messages), stream=stream)
     return AsyncViews(answer) if stream else view_of(answer.wire())
 
 

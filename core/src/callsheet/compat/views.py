@@ -142,8 +142,12 @@ class Views:
         return self
 
     def __next__(self) -> View:
-        while (view := _view(next(self._stream))) is None:
-            pass
+        try:
+            while (view := _view(next(self._stream))) is None:
+                pass
+        except APIError:
+            self.close()
+            raise
         return view
 
     def close(self) -> None:
@@ -174,8 +178,12 @@ class AsyncViews:
         return self
 
     async def __anext__(self) -> View:
-        while (view := _view(await self._stream.__anext__())) is None:
-            pass
+        try:
+            while (view := _view(await self._stream.__anext__())) is None:
+                pass
+        except APIError:
+            await self.aclose()
+            raise
         return view
 
     async def aclose(self) -> None:

@@ -82,6 +82,7 @@ def session_of(given: Mapping[str, Any] | None, model: str | None = None) -> dic
     check_model(given.get("model"))
     try:
         text = json.dumps(given, allow_nan=False)
+        given = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         raise _not_json() from None
     if len(text) > MOST_BYTES:
@@ -90,7 +91,6 @@ def session_of(given: Mapping[str, Any] | None, model: str | None = None) -> dic
             code="session_too_big",
             param="session",
         )
-    given = json.loads(text)
     if is_deep(given):
         raise _not_json()
     defaults = _REALTIME if kind == "realtime" else _TRANSCRIPTION

@@ -57,6 +57,9 @@ class Talk:
             handler(event)
         except Refused as refused:
             self._dialogue.send(error_event(refused, event.get("event_id")))
+        except Exception as error:  # a fault of ours must not take the connection down
+            told = Refused("internal_error", f"a fault in the local provider: {type(error).__name__}")
+            self._dialogue.send(error_event(told, event.get("event_id")))
 
     def hear(self, samples: Samples) -> None:
         """Take sound that came on the peer's track."""

@@ -54,7 +54,7 @@ def _allowed(tools: Sequence[Tool], choice: str | Mapping[str, Any] | None) -> t
         return list(tools), choice == "required"
     inner = choice.get("allowed_tools", choice)
     if choice.get("type") == "allowed_tools" and isinstance(inner, Mapping):
-        names = {_named(one) for one in inner.get("tools") or () if isinstance(one, Mapping)}
+        names = [_named(one) for one in inner.get("tools") or () if isinstance(one, Mapping)]
         return [tool for tool in tools if tool.name in names], inner.get("mode") == "required"
     return [tool for tool in tools if tool.name == _named(choice)], True
 

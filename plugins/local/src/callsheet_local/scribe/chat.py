@@ -202,9 +202,9 @@ def _read(messages: list[Any]) -> tuple[list[Turn], list[str]]:
             if not isinstance(function, Mapping):
                 at = f"{where}.tool_calls[{place}].function"
                 raise refuse(f"{at} is missing", at, "missing_required_parameter")
-            calls.add(call.get("id"))
+            calls.add(str(call.get("id")))
             said += f"{function.get('name')}({function.get('arguments')})"
-        if role == "tool" and message.get("tool_call_id") not in calls:
+        if role == "tool" and str(message.get("tool_call_id")) not in calls:
             raise refuse(
                 f"{where} answers the call {message.get('tool_call_id')!r:.60}, which no assistant message before it made",
                 f"{where}.tool_call_id",
@@ -223,7 +223,7 @@ def _content(content: object, where: str, role: str, notes: list[str]) -> str:
     texts = []
     for index, part in enumerate(content):
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind in {"text", "refusal"} and isinstance(part.get(kind), str):
+        if kind in ("text", "refusal") and isinstance(part.get(kind), str):
             texts.append(part[kind])
         elif isinstance(kind, str) and kind in UNSEEN:
             if UNSEEN[kind] not in notes:

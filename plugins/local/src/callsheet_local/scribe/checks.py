@@ -137,7 +137,7 @@ def check_choice(choice: object, tools: list[Tool]) -> str | dict[str, Any]:
     for one in wanted:
         inside = one.get("function")
         name = inside.get("name") if isinstance(inside, Mapping) else one.get("name")
-        if name not in names:
+        if not isinstance(name, str) or name not in names:
             raise refuse(
                 f"tool_choice names the function {name!r:.70}, which is not among the tools"
                 f" ({', '.join(sorted(names)) or 'none were given'})",

@@ -81,7 +81,7 @@ def read_input(given: str | list[Any], find: Callable[[str], JSON | None], calls
                     )
                 read.items.append({"id": new_id("fco"), "status": "completed", **item})
                 read.turns.append(Turn("tool", _content(item.get("output"), f"{where}.output", read)))
-            case _ if kind in _PASSED_OVER:
+            case str() if kind in _PASSED_OVER:
                 read.items.append({"id": new_id("item"), **item})
             case _:
                 raise refuse(
@@ -110,7 +110,7 @@ def turns_of(items: list[JSON]) -> list[Turn]:
 
 def _read_message(item: Mapping[str, Any], where: str, read: Reading) -> None:
     role = item.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise refuse(f"{where}.role is {role!r:.60}; it can be {', '.join(ROLES)}", f"{where}.role", "invalid_value")
     content = item.get("content")
     if role == "user":
@@ -122,7 +122,7 @@ def _read_message(item: Mapping[str, Any], where: str, read: Reading) -> None:
             part = {"type": "output_text", "text": content, "annotations": [], "logprobs": []}
         content = [part]
     read.items.append({"id": new_id("msg"), "type": "message", "status": "completed", **item, "content": content})
-    read.turns.append(Turn(ROLES[str(role)], text))
+    read.turns.append(Turn(ROLES[role], text))
 
 
 def _content(content: object, where: str, read: Reading) -> str:
@@ -134,7 +134,7 @@ def _content(content: object, where: str, read: Reading) -> str:
     texts = []
     for index, part in enumerate(content):
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind in _TEXTS and isinstance(part.get("text"), str):
+        if isinstance(kind, str) and kind in _TEXTS and isinstance(part.get("text"), str):
             texts.append(part["text"])
         elif kind == "refusal":
             texts.append(str(part.get("refusal", "")))

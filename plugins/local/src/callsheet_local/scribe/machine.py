@@ -131,7 +131,7 @@ def _code(text: str, _facts: Facts, brief: bool) -> Found:
 def _work(text: str, facts: Facts, brief: bool) -> Found:
     """Primes, sums and questions for facts: as many as are in the text."""
     primes, sums = primes_asked(text), sums_in(text)
-    questions = [(key, subject) for key, subject in asked(text) if not (sums and _is_a_sum(subject))]
+    questions = [one for one in asked(text) if _is_about_a_fact(*one, facts) and not (sums and _is_a_sum(one[1]))]
     if not primes and not sums and not questions:
         return None
     answers: list[str] = [word if brief else sentence for _, sentence, word in primes]
@@ -150,6 +150,14 @@ def _work(text: str, facts: Facts, brief: bool) -> Found:
             answers.append("Unknown" if brief else _not_told(subject, facts))
     plan = "; ".join(plans[:3]) + ("; and so on" if len(plans) > 3 else "")
     return f"I will {plan}.", (", " if brief else " ").join(answers)
+
+
+_THING = re.compile(r"(?:my|our|your|the|an?)\s|\S{1,40}['’]s?\s", re.IGNORECASE)
+
+
+def _is_about_a_fact(key: str, subject: str, facts: Facts) -> bool:
+    """Whether a question names a thing: "What is wrong?" does not."""
+    return key in facts or subject[:1].isupper() or _THING.match(subject) is not None
 
 
 _A_SUM = re.compile(r"[\d(.+−-]|the\s+(?:sum|product|result|value|difference|quotient)\b", re.IGNORECASE)

@@ -1,4 +1,5 @@
-// The event log: one line for each event, its JSON on demand. It follows the newest line until the reader scrolls up.
+// The event log: one line for each event, its JSON on demand. It follows the newest line, but not while the reader is
+// at another: has scrolled up, or has a line in focus.
 
 import { paint } from "./paint.js";
 
@@ -21,6 +22,7 @@ export class EventLog {
     this.#filter.addEventListener("input", () => this.#sift());
     document.getElementById("clear").addEventListener("click", () => this.clear());
     this.#newer.addEventListener("click", () => this.#follow());
+    this.#list.addEventListener("keydown", (key) => this.#step(key));
     this.#list.addEventListener("scroll", () => {
       this.#follows = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < NEAR;
       if (this.#follows) this.#newer.hidden = true;
@@ -39,7 +41,7 @@ export class EventLog {
     this.#list.append(row);
     if (this.#list.childElementCount > MOST) this.#list.firstElementChild.remove();
     this.#tell();
-    if (this.#follows) this.#follow();
+    if (this.#follows && !this.#list.querySelector(":focus")) this.#follow();
     else if (!row.hidden) this.#newer.hidden = false;
   }
 
@@ -48,6 +50,17 @@ export class EventLog {
     this.#newer.hidden = true;
     this.#follows = true;
     this.#tell();
+  }
+
+  /** The log is one stop of the Tab key, not hundreds: within it the arrows go from line to line, and Enter opens one. */
+  #step(key) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[key.key];
+    if (!step) return;
+    const lines = [...this.#list.querySelectorAll(":scope > li:not([hidden]) summary")];
+    const at = lines.indexOf(document.activeElement);
+    const next = at < 0 ? lines.at(-1) : lines[at + step];
+    next?.focus();
+    key.preventDefault();
   }
 
   #matches(row) {
@@ -80,6 +93,7 @@ export class EventLog {
 function details(way, event, ms) {
   const box = document.createElement("details");
   const line = document.createElement("summary");
+  line.tabIndex = -1;
   const arrow = span("way", ARROWS[way]);
   arrow.role = "img";
   arrow.ariaLabel = WAYS[way];

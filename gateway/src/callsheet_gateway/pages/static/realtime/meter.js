@@ -44,7 +44,7 @@ export class Meter {
         heard();
       }
       this.#ticks += 1;
-      // A second bar twenty times a second would be a flicker: one in two.
+      // Twenty bars a second are enough, and finding the pitch is work: every other tick.
       if (this.#ticks % 2 === 0) this.#measure(level, level > AUDIBLE_DB ? pitchOf(samples, context.sampleRate) : null);
     }, TICK_MS);
   }
@@ -88,7 +88,8 @@ export class Meter {
     // With less motion wanted: one bar that grows, no history that runs.
     if (still.matches) {
       pen.fillStyle = style.getPropertyValue("--wave");
-      pen.fillRect(0, 0, width * (this.#source ? this.#bars.at(-1) ?? 0 : 0), height);
+      const level = this.#source ? (this.#bars.at(-1) ?? 0) : 0;
+      pen.fillRect(6, height / 2 - 4, level * (width - 12), 8);
       return;
     }
     const last = this.#bars.slice(-room);
