@@ -102,6 +102,7 @@ class Site:
                 awaited, keys = waiting.pop(0)
                 after = at + len(awaited)
                 if keys == CTRL_C:
+                    time.sleep(0.3)  # readline is deaf between showing its prompt and waiting for keys
                     process.send_signal(signal.SIGINT)  # the terminal is not the process's controlling one
                 else:
                     os.write(ours, keys.encode())

@@ -110,6 +110,7 @@ def test_whatever_is_sent_is_done_or_refused(sent: list[Any]) -> None:
         made = Bench()
         for type, fields in [*sent, ("response.create", {})]:
             made.talk.receive(json.dumps({**fields, "type": type}))
+            made.talk.receive(json.dumps({"type": "response.cancel", "response_id": fields.get("id", [])}))
             made.talk.receive('{"type": "response.cancel"}')
             faults = [event for event in made.events if "internal_error" in json.dumps(event)]
         assert not faults

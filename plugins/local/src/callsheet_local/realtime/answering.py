@@ -52,7 +52,7 @@ class Answers:
 
     def cancel(self, id: object = None) -> None:
         """Stop the response that is being given, or just its sound. Refused if there is nothing to stop."""
-        if self._active is not None and id in {None, self._active.id}:
+        if self._active is not None and (id is None or id == self._active.id):
             self._active.stop("client_cancelled")
         elif id is not None or not self._hush():
             what = "no response is" if id is None else f"response {id!r:.80} is not"

@@ -59,6 +59,11 @@ class Call:
 
     async def answer(self, offer: Offer, ways: Ways, session_seconds: float) -> str:
         """Take an offer, and give the answer with all candidates in it. BadRequestError if aiortc can't take it."""
+        loop = asyncio.get_running_loop()
+        self._timers = [
+            loop.call_later(CONNECT_SECONDS, self._connected_by_now),
+            loop.call_later(session_seconds, self.end),
+        ]
         self._pc.on("connectionstatechange", self._state_changed)
         self._pc.on("datachannel", self._channel_opened)
         self._pc.on("track", self._track_came)
@@ -77,17 +82,12 @@ class Call:
             raise
         except (
             Exception
-        ) as error:  # whatever aiortc's parser and its state machine trip over. Its words may quote the SDP
+        ) as error:  # whatever aiortc trips over; its words may quote the SDP, so only their kind is told
             raise refusal(f"it can't be answered ({type(error).__name__})") from None
         if "a=candidate:" not in sdp:
             raise InternalServerError(
                 "no UDP port could be opened for the call; are there too many open files?", code="no_udp_port"
             )
-        loop = asyncio.get_running_loop()
-        self._timers = [
-            loop.call_later(CONNECT_SECONDS, self._connected_by_now),
-            loop.call_later(session_seconds, self.end),
-        ]
         return sdp
 
     def end(self) -> None:
@@ -114,11 +114,10 @@ class Call:
             if self._channel is not None and self._channel.readyState == "open":
                 self._channel.close()
             await asyncio.wait_for(self._pc.close(), _CLOSE_SECONDS)
-        except (
-            Exception
-        ) as error:  # aiortc stumbles when it is closed half-built; what it has opened by then, it closes
+        except Exception as error:  # aiortc stumbles when it is closed half-built; it has opened nothing by then
             _log.debug("closing a call: %s", type(error).__name__)
-        self._ended(self)
+        finally:
+            self._ended(self)
 
     def _connected_by_now(self) -> None:
         if self._pc.connectionState != "connected":
