@@ -194,7 +194,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def test_an_answer_that_takes_too_long(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     from callsheet_local.realtime import service
 
-    monkeypatch.setattr(service, "_LONGEST_SECONDS", 0.0)
+    async def slow(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(service, "_LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(call_module.Call, "answer", slow)
     with Peer() as peer, pytest.raises(APITimeoutError, match="too busy"):
         hooks("relay_sdp", sdp=peer.offer())
     until(lambda: calls_in(hooks) == 0)
