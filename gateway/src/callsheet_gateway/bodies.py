@@ -73,10 +73,14 @@ def _json(content: bytes) -> dict[str, Any]:
         return {}
     try:
         document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        where = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise Refused(400, f"the body is not JSON: {reason}{where}", "invalid_json") from None
+    except json.JSONDecodeError as error:
+        raise Refused(400, f"the body is not JSON: {error.msg} at character {error.pos}", "invalid_json") from None
+    except UnicodeDecodeError as error:
+        raise Refused(400, f"the body is not JSON: it is not UTF-8 at byte {error.start}", "invalid_json") from None
+    except RecursionError:
+        raise Refused(400, "the body's JSON is nested too deep", "invalid_json") from None
+    except ValueError:
+        raise Refused(400, "the body's JSON has a number of too many digits", "invalid_json") from None
     if not isinstance(document, dict):
         raise Refused(400, f"the body is JSON, but an object {{...}} is wanted, not {_kind(document)}", "invalid_json")
     return document
