@@ -217,8 +217,8 @@ def test_no_network_is_used_for_a_reference(client):
 
 def test_what_the_provider_does_not_do(client):
     refused(
-        lambda: client.responses(input="hi", provider="local"),
-        "provider 'local' does not implement responses",
+        lambda: client.responses(input="hi", provider="stub"),
+        "provider 'stub' does not implement responses",
         kind=UnsupportedOperation,
     )
 
