@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -65,8 +66,9 @@ async def openapi_document(_face: Face, _request: Request) -> Response:
     return JSONDocument(describe())
 
 
+@cache
 def describe() -> JSON:
-    """The whole document."""
+    """The whole document. It takes a moment to make, and is always the same."""
     schemas: JSON = {"Error": _ERROR}
     paths: JSON = {}
     for operation in OPERATIONS.values():
@@ -143,8 +145,7 @@ def _bodies(operation: Operation, in_path: list[str], schemas: JSON) -> JSON:
 
 def _schema(kind: type[BaseModel], schemas: JSON, generator: type[GenerateJsonSchema], name: str) -> JSON:
     """A model's schema, kept under `name`; the models inside it beside it."""
-    mode: Any = "serialization" if generator is _InJSON and "Request" not in kind.__mro__[1].__name__ else "validation"
-    document = kind.model_json_schema(ref_template=_REF, schema_generator=generator, mode=mode)
+    document = kind.model_json_schema(ref_template=_REF, schema_generator=generator)
     schemas.update(document.pop("$defs", {}))
     schemas[name] = document
     return _ref(name)
