@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 from core.tests.offers import OFFER
 
+from callsheet.cli import output
+
 Run = Callable[..., Result]
 CTRL_C, CTRL_D = "\x03", "\x04"
 PLAIN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -222,6 +224,20 @@ def test_a_secret_is_told_once(run: Run) -> None:
     assert (session["type"], session["instructions"]) == ("realtime", "i")
 
 
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        ('{"audio": 5}', "audio must be an object, not int"),
+        ('{"audio": {"output": []}}', "output must be an object, not list"),
+        ('{"type": "transcription"}', "'transcription' does not speak"),
+    ],
+)
+def test_a_voice_needs_a_place_in_the_session(run: Run, session: str, words: str) -> None:
+    done = run("realtime", "mint", "--session", session, "--voice", "x")
+    assert done.exit_code == 2
+    assert words in done.stderr
+
+
 def test_a_call_that_goes_on_without_the_command(run: Run, offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("realtime", "call", offer, "--no-hold", "--session", '{"type": "realtime"}')
     assert made.stdout_bytes.startswith(b"v=0\r\ns=call")
@@ -238,15 +254,25 @@ def test_a_call_that_goes_on_without_the_command(run: Run, offer: str, monkeypat
     assert run("realtime", "call", offer, "--no-hold").exit_code == 5
 
 
-def test_a_call_that_is_answered_inside_the_command_lasts_until_ctrl_c(site: Any) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_call_that_is_answered_inside_the_command_lasts_until_ctrl_c(site: Any, ending: signal.Signals) -> None:
     (site.work / "offer.sdp").write_bytes(OFFER)
     process = site.start("realtime", "call", "offer.sdp", "--answer", "a.sdp")
     assert "until Ctrl-C" in process.stderr.readline()
     assert len(list((site.work / "state").iterdir())) == 1
     time.sleep(0.2)
     assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "hung up\n")
     assert "call      rtc_" in out
     assert not list((site.work / "state").iterdir())
+
+
+def test_what_is_printed_never_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.facts({"prompt": "a\x1b[2Jb"})
+    output.lines(["text"], [["a\x1b[2Jb"]])
+    output.say("a\x07b")
+    shown = capsys.readouterr()
+    assert shown.out == "prompt  a[2Jb\nTEXT\na[2Jb\n"
+    assert shown.err == "ab\n"

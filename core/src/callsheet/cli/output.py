@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +13,10 @@ import click
 
 from callsheet.models import Video
 
-__all__ = ["facts", "lines", "moment", "print_json", "say", "size_of", "table", "video_facts"]
+__all__ = ["facts", "lines", "moment", "print_json", "printable", "say", "size_of", "table", "video_facts"]
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def print_json(document: Any) -> None:
@@ -20,9 +24,14 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
+def printable(text: str) -> str:
+    """A text without control characters: what a provider says must not steer the terminal."""
+    return _CONTROL.sub("", text)
+
+
 def say(line: str) -> None:
     """A remark for people: on stderr, so that stdout holds results only."""
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)
 
 
 def facts(known: Mapping[str, object]) -> None:
@@ -30,7 +39,7 @@ def facts(known: Mapping[str, object]) -> None:
     shown = {name: value for name, value in known.items() if value not in (None, "")}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(printable(f"{name:<{width}}  {value}"))
 
 
 def video_facts(video: Video) -> dict[str, object]:
@@ -61,7 +70,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table of one line a row however long that is: nothing is cut or folded, so that ids can be copied."""
     head = [column.upper() for column in columns]
-    flat = [[" ".join(cell.split()) or "-" for cell in row] for row in rows]
+    flat = [[printable(" ".join(cell.split())) or "-" for cell in row] for row in rows]
     widths = [max(len(row[index]) for row in [head, *flat]) for index in range(len(columns))]
     for row in [head, *flat]:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -77,7 +86,7 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for index, column in enumerate(columns):
         drawn.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))  # Text: a cell's words are never markup
+        drawn.add_row(*(Text(printable(cell)) for cell in row))  # Text: a cell's words are never markup
     Console(highlight=False).print(drawn)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -165,8 +166,17 @@ def _session(what: dict[str, Any] | None, voice: str | None, instructions: str |
     if instructions is not None:
         session["instructions"] = instructions
     if voice is not None:
-        session.setdefault("audio", {}).setdefault("output", {})["voice"] = voice
+        if session["type"] != "realtime":
+            raise click.UsageError(f"--voice: a session of type {session['type']!r} does not speak")
+        _inner(_inner(session, "audio"), "output")["voice"] = voice
     return session
+
+
+def _inner(document: dict[str, Any], name: str) -> dict[str, Any]:
+    inner: object = document.setdefault(name, {})
+    if not isinstance(inner, dict):
+        raise click.UsageError(f"--session: {name} must be an object, not {type(inner).__name__}, to hold the --voice")
+    return inner
 
 
 def _show(session: Session, made: RealtimeCall, answer: Path | None) -> None:
@@ -189,6 +199,7 @@ def _show(session: Session, made: RealtimeCall, answer: Path | None) -> None:
 
 def _hold(client: Client, session: Session, made: RealtimeCall) -> None:
     """Stay until Ctrl-C, then hang up. That is how this command is meant to end: no error."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what `timeout` and service managers send
     if not session.quiet:
         say("The call lasts until Ctrl-C, which hangs up.")
     try:

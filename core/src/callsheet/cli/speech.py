@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from callsheet.cli.output import printable
 from callsheet.errors import APIConnectionError, APIError
 from callsheet.stream import Event
 
 __all__ = ["Speaker", "chat_text", "tell_events", "tell_items"]
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could move a terminal's cursor or worse. A model's words have no business to."""
 
 
 class Speaker:
@@ -36,7 +33,7 @@ class Speaker:
             self.pause()
             self._aside = aside
         if (sys.stderr if aside else sys.stdout).isatty():
-            text = _CONTROL.sub("", text)
+            text = printable(text)
         click.echo(click.style(text, dim=True) if aside else text, nl=False, err=aside)
         self._at_start = text.endswith("\n")
 
