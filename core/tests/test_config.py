@@ -93,6 +93,11 @@ def test_the_providers_own_variable_is_the_account_of_the_library(registry, monk
             "the same account with other settings; give each an 'account_id'",
         ),
         (["film"], "'model_list' is a list of mappings"),
+        ([entry("film", "other/m", account_id=5)], "account_id is a text, not int"),
+        ([entry("film", "other/m", custom_llm_provider=5)], "custom_llm_provider is a text, not int"),
+        ([entry("a\ud800", "other/m")], "'model_name' is wanted"),
+        ([entry("film", "other/m", api_base="http://a", base_url="http://b")], "api_base and base_url are the same"),
+        ([entry("film", "other/m", api_base="ftp://x")], "must begin with http:// or https://"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(registry, entries, words):
@@ -118,7 +123,7 @@ def test_closed_accounts_are_the_configured_ones_and_no_others(registry, monkeyp
     monkeypatch.setenv("NEEDS_KEY", "sk-environment")
     elsewhere = Client("echo/m", registry=registry).generate_video(prompt="a")
     made = client(registry, entry("film", "other/m"))
-    made.accounts.closed = True
+    made.accounts.configured_only = True
     for model in ("needs/m", "echo/m", "other/m", "m", "", "film/x"):
         with pytest.raises(NotFoundError, match="there are: film") as caught:
             made.generate_video(prompt="a", model=model)
@@ -129,7 +134,7 @@ def test_closed_accounts_are_the_configured_ones_and_no_others(registry, monkeyp
     with pytest.raises(ConfigurationError, match="no account is configured at provider 'needs'"):
         made.generate_video(prompt="a", provider="needs")
     assert made.generate_video(prompt="a").meta.provider == "other"
-    nothing = Accounts(registry, closed=True)
+    nothing = Accounts(registry, configured_only=True)
     with pytest.raises(ConfigurationError, match="none is configured"):
         nothing.default()
     assert Router(nothing, IdCodec()).models == {}
@@ -137,7 +142,7 @@ def test_closed_accounts_are_the_configured_ones_and_no_others(registry, monkeyp
 
 def test_without_a_model_several_accounts_are_a_question(registry):
     made = client(registry, entry("a", "other/m"), entry("b", "echo/m"))
-    made.accounts.closed = True
+    made.accounts.configured_only = True
     with pytest.raises(BadRequestError, match="say which model is meant; there are: a, b") as caught:
         made.list_videos()
     assert caught.value.param == "model"

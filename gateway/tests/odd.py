@@ -16,11 +16,17 @@ from callsheet import (
     ChatCompletion,
     CreateChatCompletion,
     CreateResponse,
+    Download,
+    DownloadVideo,
     Event,
     GenerateVideo,
     GetVideo,
+    MintRealtimeSecret,
     Provider,
+    RealtimeCall,
+    RealtimeSecret,
     Registry,
+    RelaySDP,
     Response,
     Stream,
     Video,
@@ -33,7 +39,7 @@ class Odd(Provider):
     """Each hook calls the function of its name in `does`."""
 
     embedded = True
-    models = {"m": ("responses",)}
+    models = {"m": ("responses",), "n": ()}
     does: dict[str, Callable[[Any], Any]] = {}
 
     @hookimpl
@@ -43,6 +49,18 @@ class Odd(Provider):
     @hookimpl
     async def get_video(self, request: GetVideo, io: IO) -> Video:
         return self.does["get_video"](request)
+
+    @hookimpl
+    async def download_video(self, request: DownloadVideo, io: IO) -> Download:
+        return self.does["download_video"](request)
+
+    @hookimpl
+    async def mint_realtime_secret(self, request: MintRealtimeSecret, io: IO) -> RealtimeSecret:
+        return self.does["mint_realtime_secret"](request)
+
+    @hookimpl
+    async def relay_sdp(self, request: RelaySDP, io: IO) -> RealtimeCall:
+        return self.does["relay_sdp"](request)
 
     @hookimpl
     async def responses(self, request: CreateResponse, io: IO) -> Response | Stream:

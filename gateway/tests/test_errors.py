@@ -1,5 +1,7 @@
 """What goes wrong, as OpenAI's clients expect to be told."""
 
+import json
+
 import pytest
 from gateway.tests.odd import Odd, over
 
@@ -48,13 +50,15 @@ def test_the_envelope(http, monkeypatch, error, status, kind, headers):
     assert "x" not in answer.headers
 
 
-def test_a_bug_says_nothing_of_itself(http, monkeypatch):
+def test_a_bug_says_nothing_of_itself(http, monkeypatch, caplog):
     answer = asked(http, ZeroDivisionError("sk-secret"), monkeypatch)
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal_error"
     assert answer.headers["x-should-retry"] == "false"
     assert answer.headers["x-request-id"].startswith("req_")
     assert "sk-secret" not in answer.text
+    [line] = [record.getMessage() for record in caplog.records if record.name == "callsheet.gateway"]
+    assert line.startswith(f"{answer.headers['x-request-id']} POST '/v1/videos': ZeroDivisionError at test_errors.py:")
 
 
 def test_what_a_provider_does_not_do(http):
@@ -74,6 +78,7 @@ def test_what_a_provider_does_not_do(http):
         ({}, "prompt", "prompt: Field required"),
         ({"prompt": ""}, "prompt", "the prompt is empty"),
         ({"prompt": 5}, "prompt", "a text is wanted, not int"),
+        ({"prompt": "a\ud800b"}, "prompt", "half a character"),
         ({"prompt": "a", "seconds": "soon"}, "seconds", "whole seconds are wanted"),
         ({"prompt": "a", "size": "big"}, "size", "WIDTHxHEIGHT"),
         ({"prompt": "a", "input_reference": 5}, "input_reference", "a file is wanted"),
@@ -83,7 +88,8 @@ def test_what_a_provider_does_not_do(http):
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(http, document, param, words):
-    answer = http.post("/videos", json=document)
+    answer = http.post("/videos", content=json.dumps(document), headers={"content-type": "application/json"})
     assert answer.status_code == 400
+    assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.json()["error"]["param"] == param
     assert words in answer.json()["error"]["message"]

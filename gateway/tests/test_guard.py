@@ -9,13 +9,27 @@ from callsheet_gateway import GatewaySettings
 PAGE = "http://localhost:5173"
 
 
-@pytest.mark.parametrize("host", ["localhost:4000", "127.0.0.1", "[::1]:4000", "0.0.0.0:4000", "app.localhost:1"])
+@pytest.mark.parametrize(
+    "host", ["localhost:4000", "localhost.", "LOCALHOST", "127.0.0.1", "[::1]:4000", "0.0.0.0:4000", "app.localhost:1"]
+)
 def test_addresses_of_this_machine_are_answered(gateway, host):
     with gateway.http() as http:
         assert http.get("/models", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:4000", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[::1]evil.example",
+        "127.0.0.1:80@evil.example",
+        "localhost:1:1",
+        "[evil]",
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:4000",
+        "",
+    ],
+)
 def test_a_name_that_points_here_is_not(gateway, host):
     with gateway.http() as http:
         answer = http.get("/models", headers={"host": host})

@@ -35,12 +35,13 @@ def test_every_operation_has_its_route_with_and_without_v1(gateway, prefix):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/videos", {"GET", "POST", "HEAD"}),
-        ("POST", "/videos/video_x", {"GET", "DELETE", "HEAD"}),
+        ("PUT", "/videos", {"GET", "POST"}),
+        ("POST", "/videos/video_x", {"GET", "DELETE"}),
         ("GET", "/videos/edits", {"POST"}),
         ("GET", "/videos/characters", {"POST"}),
         ("GET", "/responses", {"POST"}),
         ("DELETE", "/health/live", {"GET", "HEAD"}),
+        ("HEAD", "/videos/video_x/events", {"GET"}),
     ],
 )
 def test_a_wrong_method_is_told_the_right_ones(gateway, method, path, allowed):
@@ -48,7 +49,15 @@ def test_a_wrong_method_is_told_the_right_ones(gateway, method, path, allowed):
         answer = http.request(method, path)
     assert answer.status_code == 405
     assert set(answer.headers["allow"].split(", ")) == allowed
-    assert answer.json()["error"]["code"] == "method_not_allowed"
+    assert method == "HEAD" or answer.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/responses/compact", "/responses/input_tokens"])
+def test_what_the_sdk_knows_and_nobody_here_does(gateway, path):
+    with gateway.http() as http:
+        answer = http.post(path, json={"model": "local/scribe-1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "unsupported_operation")
+    assert answer.headers["x-should-retry"] == "false"
 
 
 def test_a_route_that_there_is_not(gateway):
@@ -89,8 +98,14 @@ def test_a_video_from_order_to_bytes(gateway):
         assert part.headers["content-range"] == f"bytes 4-7/{len(whole.content)}"
         same = http.get(f"/videos/{video['id']}/content", headers={"if-none-match": etag})
         assert (same.status_code, same.content) == (304, b"")
-        head = http.head(f"/videos/{video['id']}/content")
-        assert head.headers["content-length"] == str(len(whole.content))
+        assert http.get(f"/videos/{video['id']}/content", headers={"if-none-match": "*"}).status_code == 304
+        other = http.get(f"/videos/{video['id']}/content", headers={"if-none-match": '"a", W/"b,c"'})
+        assert other.status_code == 200
+        head = http.head(f"/videos/{video['id']}/content", headers={"range": "bytes=0-1"})
+        assert (head.status_code, head.headers["content-length"]) == (200, str(len(whole.content)))
+        for odd in ("bytes=" + "9" * 5000 + "-", "bytes=-" + "9" * 5000, "bytes=0-1,4-5", "lines=1-2", "bytes=²-"):
+            ignored = http.get(f"/videos/{video['id']}/content", headers={"range": odd.encode()})
+            assert (ignored.status_code, len(ignored.content)) == (200, len(whole.content))
         thumbnail = http.get(f"/videos/{video['id']}/content", params={"variant": "thumbnail"})
         assert thumbnail.headers["content-type"] == "image/webp"
         beyond = http.get(f"/videos/{video['id']}/content", headers={"range": "bytes=99999999-"})
@@ -101,3 +116,4 @@ def test_a_video_from_order_to_bytes(gateway):
         assert http.delete(f"/videos/{video['id']}").json()["deleted"] is True
         gone = http.get(f"/videos/{video['id']}")
         assert (gone.status_code, gone.json()["error"]["code"]) == (404, "video_not_found")
+        assert video["id"][:20] in gone.json()["error"]["message"]  # the caller's id, not the provider's

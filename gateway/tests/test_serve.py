@@ -50,16 +50,17 @@ def test_a_config_names_the_models(tmp_path):
     config = write(
         tmp_path / "config.yaml",
         "model_list:\n- model_name: sora-2\n  litellm_params: {model: local/motion-1}\n"
-        "- model_name: gpt-5.4\n  litellm_params: {model: local/scribe-1}\n  model_info: {mode: chat}\n",
+        "- &talk\n  model_name: gpt-5.4\n  litellm_params: {model: local/scribe-1}\n  model_info: {mode: chat}\n"
+        "- <<: *talk\n  model_name: gpt-6\n",
     )
     with serving(tmp_path / "data", "--config", config) as gateway, gateway.http() as http:
-        assert gateway.models == ["sora-2", "gpt-5.4"]
+        assert gateway.models == ["sora-2", "gpt-5.4", "gpt-6"]
         made = http.post("/videos", json={"model": "sora-2", "prompt": "a", "size": "64x64", "seconds": "1"}).json()
         assert made["model"] == "sora-2"
         assert http.get(f"/videos/{made['id']}").json()["model"] == "sora-2"
         unknown = http.post("/videos", json={"model": "local/motion-1", "prompt": "a"})
         assert unknown.status_code == 404
-        assert "there are: sora-2, gpt-5.4" in unknown.json()["error"]["message"]
+        assert "there are: sora-2, gpt-5.4, gpt-6" in unknown.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_a_config_names_the_models(tmp_path):
         ("model_list: [{model_name: a, litellm_params: {model: x/y}}]", "no provider named 'x'"),
         ("model_list: [{model_name: a, litellm_params: {model: local/y}}]\nrouter_settings: {}", "unknown key router_settings"),
         ("model_list: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("? [a, b]\n: 1\nmodel_list: []", "unhashable key"),
         ("a: &a [x]\nb: &b [*a,*a]\nmodel_list: 3", "'model_list' is a list of mappings|unknown key a"),
     ],
 )  # fmt: skip

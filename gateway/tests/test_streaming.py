@@ -28,7 +28,8 @@ def lines_of(http, path, document):
 
 
 CREATED = Event.of(
-    "response.created", {"type": "response.created", "response": {"id": "r", "model": "m", "phase": None}}
+    "response.created",
+    {"type": "response.created", "sequence_number": 41, "response": {"id": "r", "model": "m", "phase": None}},
 )
 DELTA = Event("response.output_text.delta", '{"type":"response.output_text.delta","delta":"\\"model\\" ü","n":1.10}')
 
@@ -73,7 +74,7 @@ def test_what_fails_later_is_an_event_in_both_shapes(http, monkeypatch):
     assert last.startswith("event: error\ndata: ")
     document = json.loads(last.partition("data: ")[2])
     assert document["type"] == "error"
-    assert document["sequence_number"] == 1
+    assert document["sequence_number"] == 42
     assert document["code"] == document["error"]["code"] == "context_length_exceeded"
     assert document["message"] == document["error"]["message"] == "too long"
 
@@ -84,6 +85,17 @@ def test_a_chat_that_fails_has_no_done(http, monkeypatch):
     text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
     assert "[DONE]" not in text
     assert json.loads(text.split("\n\n")[1].removeprefix("data: "))["error"]["message"] == "gone"
+
+
+@pytest.mark.parametrize("path", ["/responses", "/chat/completions"])
+def test_a_bug_in_the_middle_is_told_without_its_words(http, monkeypatch, caplog, path):
+    for name in ("responses", "chat_completions"):
+        monkeypatch.setitem(Odd.does, name, lambda _: Stream(Items(CREATED, ValueError("sk-secret"))))
+    text = lines_of(http, path, {"model": "odd/m", "messages": [], "stream": True})
+    document = json.loads(text.split("\n\n")[1].partition("data: ")[2])
+    assert document["error"]["code"] == "internal_error"
+    assert "sk-secret" not in text + caplog.text
+    assert "ValueError at odd.py:" in caplog.text
 
 
 def test_a_client_that_leaves_closes_the_upstream(http, monkeypatch):

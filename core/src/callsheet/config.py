@@ -77,7 +77,7 @@ class _ModelList:
             name = entry.get("model_name")
             where = f"model_list[{number}]" + (f" ({name})" if isinstance(name, str) else "")
             _known(entry, _ENTRY_KEYS, where)
-            if not isinstance(name, str) or not name:
+            if not isinstance(name, str) or not name or not name.isprintable():
                 raise ConfigurationError(f"{where}: 'model_name' is wanted: the name that callers use")
             if name in models:
                 raise ConfigurationError(f"{where}: the model name is there already; one deployment a name")
@@ -89,6 +89,9 @@ class _ModelList:
             raise ConfigurationError(f"{where}: 'litellm_params' with a 'model' is wanted, such as PROVIDER/MODEL")
         options = dict(params)
         model, provider = options.pop("model"), options.pop("custom_llm_provider", None)
+        for name in ("custom_llm_provider", "account_id"):
+            if not isinstance(params.get(name), str | None):
+                raise ConfigurationError(f"{where}: {name} is a text, not {type(params[name]).__name__}")
         prefix, slash, rest = model.partition("/")
         if provider is None:
             provider, model = (prefix, rest) if slash else (None, model)
@@ -102,8 +105,14 @@ class _ModelList:
         fields = self.accounts.registry.provider(provider).Settings.model_fields
         id, key = options.pop("account_id", None), options.get("api_key")
         variable = str(key).removeprefix(_FROM_ENVIRONMENT) if _is_reference(key) else None
+        for theirs, ours in _OTHER_NAMES.items():
+            if theirs in options and ours in options:
+                raise ConfigurationError(f"{where}: {theirs} and {ours} are the same; give one of them")
         settings = {_OTHER_NAMES.get(name, name): self._value(value, name, where) for name, value in options.items()}
         _known(settings, tuple(fields), f"{where}: litellm_params")
+        address = settings.get("base_url")
+        if isinstance(address, str) and not address.startswith(("http://", "https://")):
+            raise ConfigurationError(f"{where}: api_base must begin with http:// or https://, not {address:.40!r}")
         account = Account.of(
             provider, self.accounts.registry.provider(provider).Settings, settings, id=id, secret_name=variable
         )

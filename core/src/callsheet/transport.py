@@ -32,6 +32,8 @@ T = TypeVar("T")
 _HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
 _CONNECTIONS = {"max_connections": 100, "max_keepalive_connections": 100}
+_THREADS = 40
+"""How many blocking functions of providers run at once."""
 LONGEST = 30 * 24 * 3600.0
 """Seconds: sockets refuse timeouts beyond what their clocks can count, infinity among them."""
 
@@ -231,6 +233,7 @@ class AsyncTransport:
     _client: Any = field(default=None, alias="client")
     _own: bool = field(init=False)
     _pools: Sequence[Any] = field(default=(), init=False)
+    _threads: Any = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._own = self._client is None
@@ -272,7 +275,10 @@ class AsyncTransport:
     async def run(self, function: Callable[..., T], *args: object) -> T:
         import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(partial(function, *args))
+        if self._threads is None:
+            # A limit of its own: what providers do must not keep a server from reading and writing its own files.
+            self._threads = anyio.CapacityLimiter(_THREADS)
+        return await anyio.to_thread.run_sync(partial(function, *args), limiter=self._threads)
 
     async def aclose(self) -> None:
         if self._own and self._client is not None:

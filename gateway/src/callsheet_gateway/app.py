@@ -20,7 +20,10 @@ from callsheet_gateway.settings import GatewaySettings
 
 __all__ = ["make_app"]
 
-_EXPOSED = ("location", "x-request-id", "openai-poll-after-ms", "retry-after", "etag", "content-range")
+_EXPOSED = (
+    "location", "x-request-id", "openai-poll-after-ms", "retry-after", "retry-after-ms", "x-should-retry", "etag",
+    "content-range",
+)  # fmt: skip
 
 
 def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> ASGIApp:

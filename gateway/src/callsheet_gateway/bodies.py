@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from callsheet.models.base import OperationRequest
+from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.forms import as_document, read_form
 from callsheet_gateway.settings import GatewaySettings
@@ -72,15 +72,9 @@ def _json(content: bytes) -> dict[str, Any]:
     if not content.strip():
         return {}
     try:
-        document = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error.msg} at character {error.pos}", "invalid_json") from None
-    except UnicodeDecodeError as error:
-        raise Refused(400, f"the body is not JSON: it is not UTF-8 at byte {error.start}", "invalid_json") from None
-    except RecursionError:
-        raise Refused(400, "the body's JSON is nested too deep", "invalid_json") from None
-    except ValueError:
-        raise Refused(400, "the body's JSON has a number of too many digits", "invalid_json") from None
+        document = parse(content)
+    except ValueError as error:
+        raise Refused(400, f"the body {error}", "invalid_json") from None
     if not isinstance(document, dict):
         raise Refused(400, f"the body is JSON, but an object {{...}} is wanted, not {_kind(document)}", "invalid_json")
     return document

@@ -23,8 +23,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if isinstance(name, Hashable) and name in seen:
+            # Only plain keys, and as they are written: << (merge) may stand there more than once.
+            name = key.value if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge" else key
+            if name in seen:
                 raise yaml.constructor.ConstructorError(
                     "while reading a mapping", node.start_mark, f"the key {name!r} is there twice", key.start_mark
                 )
@@ -42,7 +43,7 @@ def read_config(path: Path) -> dict[str, Any]:
         document = yaml.load(content, Loader=_Loader)  # noqa: S506  derived from SafeLoader
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict) or not document.get("model_list"):
         raise ConfigurationError(
@@ -69,5 +70,5 @@ def make_client(config: dict[str, Any] | None, registry: Registry | None = None)
             raise ConfigurationError(
                 "no provider that works without a key is installed: install one, or name your models with --config FILE"
             )
-    client.accounts.closed = True
+    client.accounts.configured_only = True
     return client

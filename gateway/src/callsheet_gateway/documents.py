@@ -1,13 +1,62 @@
-"""JSON as it leaves: UTF-8, compact, and whatever a provider sent in it."""
+"""JSON as it comes in, which is a stranger's, and as it leaves: UTF-8, compact, and whatever a provider sent in it."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["JSONDocument", "dump"]
+__all__ = ["JSONDocument", "dump", "parse"]
+
+_DEEPEST = 64
+
+
+def parse(content: bytes | str) -> Any:
+    """Decode JSON. ValueError, in words, for what is none, is nested too deep, or holds a number that nobody can write."""
+    try:
+        document = json.loads(content, parse_constant=_no_number, parse_float=_float)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg} at character {error.pos}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not JSON: it is not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except _NoNumber as error:
+        raise ValueError(str(error)) from None
+    except ValueError:
+        raise ValueError("has a number of too many digits") from None
+    if _depth(document) > _DEEPEST:
+        raise ValueError(_TOO_DEEP)
+    return document
+
+
+_TOO_DEEP = f"is nested too deep: at most {_DEEPEST} levels are allowed"
+
+
+class _NoNumber(ValueError):
+    """A number that JSON can't hold."""
+
+
+def _no_number(name: str) -> float:
+    raise _NoNumber(f"holds {name}, which is no JSON")
+
+
+def _float(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise _NoNumber(f"holds the number {text:.20}, which is too big")
+    return number
+
+
+def _depth(document: Any) -> int:
+    """How many lists and objects are around the innermost value."""
+    depth, level = 0, [document]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def dump(document: object) -> bytes:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from callsheet import APIError, CallsheetError, UnsupportedOperation
 from callsheet_gateway.documents import JSONDocument
 
-__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response"]
+__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response", "log_bug"]
 
 log = logging.getLogger("callsheet.gateway")
 
@@ -87,9 +89,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    log.error("%s %s: %s", request.method, request.scope.get("path"), type(error).__name__)
-    message = "the gateway failed; its log says more under the id in x-request-id"
+    log_bug(request.scope, error)
+    message = "the gateway failed; its log names the place, under the id in x-request-id"
     return JSONDocument(envelope(500, message, "internal_error"), 500, {"x-should-retry": "false"})
+
+
+def log_bug(scope: Scope, error: BaseException) -> None:
+    """Write down where a bug is, without the words of the error: they may hold anything."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f"{last[0].filename.rpartition('/')[2]}:{last[0].lineno}" if last else "nowhere"
+    id = scope.get("state", {}).get("request_id", "-")
+    log.error("%s %s %.200r: %s at %s", id, scope.get("method"), scope.get("path"), type(error).__name__, place)
 
 
 def _printable(text: str) -> str:

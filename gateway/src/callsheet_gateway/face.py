@@ -8,10 +8,11 @@ from typing import Any
 from attrs import define, field
 from pydantic import ValidationError
 
-from callsheet import AsyncClient, Document, Meta, RealtimeSecret, Video, VideoList
+from callsheet import AsyncClient, Document, Meta, RealtimeSecret, Upload, Video, VideoList
 from callsheet.client_base import bad_request
 from callsheet.operations import OPERATIONS
 from callsheet.routing import Router
+from callsheet_gateway.errors import Refused
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.tokens import Tokens
 
@@ -42,6 +43,9 @@ class Face:
             request = OPERATIONS[operation].request.model_validate(dict(fields))
         except ValidationError as error:
             raise bad_request(operation, error) from None
+        for name, value in fields.items():
+            if _holds_a_file(value) and value not in request.uploads():
+                raise Refused(400, f"{operation} takes no file as {name!r:.80}", "invalid_value", name[:80])
         return await self.router.call(operation, request, self.client.transport, provider=account)
 
     def model_name(self, meta: Meta, upstream: str | None) -> str | None:
@@ -79,3 +83,9 @@ class Face:
         if not isinstance(result.model, str):
             return result.raw
         return {**result.raw, "model": asked or self.model_name(result.meta, result.model)}
+
+
+def _holds_a_file(value: object) -> bool:
+    """Whether there is a file in what a form said. Forms are not deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, Upload) or any(_holds_a_file(item) for item in inner)

@@ -6,15 +6,16 @@ Clients spell structure in several ways, and all of them are read: `video[id]`, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from callsheet import Upload
+from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.settings import GatewaySettings
 
@@ -25,8 +26,6 @@ _STEP = re.compile(r"\[([^\[\]]*)\]")
 _DEEPEST = 4
 _LONGEST_LIST = 16
 _PART_HEADERS = 8 * 1024
-_BOUNDARY = 70
-"""RFC 2046's limit, in characters."""
 
 
 class _Parser(MultiPartParser):
@@ -59,10 +58,12 @@ async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], setti
 
     Raises Refused for a form that is broken, cut short or too big; nothing is left on the disk then.
     """
-    boundary = re.search(r'boundary="?([^";]*)', headers.get("content-type", ""))
-    if boundary is None or not 0 < len(boundary[1]) <= _BOUNDARY:
+    boundary = parse_options_header(headers.get("content-type", ""))[1].get(b"boundary", b"")
+    if not re.fullmatch(rb"[\x21-\x7e]([\x20-\x7e]{0,68}[\x21-\x7e])?", boundary) or b'"' in boundary:
         raise Refused(400, "the multipart body needs a boundary of 1 to 70 characters in Content-Type", "invalid_form")
-    parser = _Parser(headers, stream, max_part_size=settings.max_part)
+    # The boundary and nothing else: a charset there means nothing (RFC 7578), and the parser would obey it.
+    plain = Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
+    parser = _Parser(plain, stream, max_part_size=settings.max_part)
     parser.max_parts = settings.max_parts
     try:
         form = await parser.parse()
@@ -142,8 +143,8 @@ def _value(text: str, as_it_is: bool) -> Any:
     """A part's text, or the object or list that it is the JSON of."""
     if not as_it_is and text[:1] in {"{", "["}:
         try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
+            return parse(text)
+        except ValueError:
             return text
     return text
 

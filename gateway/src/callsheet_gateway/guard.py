@@ -7,6 +7,7 @@ and a name that an attacker has pointed at 127.0.0.1 stands in Host. Both are lo
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from callsheet_gateway.errors import Refused, error_response
 
 __all__ = ["Guard"]
+
+_HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+?)\.?)(:[0-9]{1,5})?")
 
 
 class Guard:
@@ -28,10 +31,13 @@ class Guard:
             await self.app(scope, receive, send)
             return
         request_id = f"req_{secrets.token_hex(16)}"
+        scope.setdefault("state", {})["request_id"] = request_id
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                answered = MutableHeaders(scope=message)
+                answered["x-request-id"] = request_id
+                answered["x-content-type-options"] = "nosniff"
             await send(message)
 
         headers = Headers(scope=scope)
@@ -59,8 +65,10 @@ class Guard:
 
 def _is_ours(host: str) -> bool:
     """Whether a Host header is an IP address, which nobody can point elsewhere, or localhost."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost" or name.lower().endswith(".localhost"):
+    if (match := _HOST.fullmatch(host.lower())) is None:
+        return False
+    name = match["v6"] or match["name"]
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         ipaddress.ip_address(name)

@@ -17,14 +17,13 @@ __all__ = ["live", "model", "models", "providers"]
 
 async def models(face: Face, _request: Request) -> Response:
     """GET /models: the names that callers may use. `operations` is ours: what the model is for, where that is known."""
-    data = await face.client.transport.run(_models, face)
-    return JSONDocument({"object": "list", "data": data})
+    return JSONDocument({"object": "list", "data": _models(face)})
 
 
 async def model(face: Face, request: Request) -> Response:
     """GET /models/{model}: one of them."""
     name = request.path_params["model"]
-    found: list[dict[str, Any]] = await face.client.transport.run(_models, face)
+    found = _models(face)
     for document in found:
         if document["id"] == name:
             return JSONDocument(document)

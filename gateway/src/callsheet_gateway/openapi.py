@@ -162,7 +162,9 @@ def _without(reference: JSON, in_path: list[str], schemas: JSON) -> JSON:
 
 def _query_parameters(operation: Operation, in_path: list[str]) -> list[JSON]:
     fields = operation.request.model_json_schema(ref_template=_REF, schema_generator=_InJSON)["properties"]
-    hidden = {*in_path, "model", "range", "if_range", "provider"}
+    hidden = {*in_path, "range", "if_range"}
+    if operation.name != "list_videos":  # everything else that is looked at has an id, which knows its account
+        hidden.add("model")
     found = [
         {"name": name, "in": "query", "schema": _not_null(field)}
         for name, field in fields.items()

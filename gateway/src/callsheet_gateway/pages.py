@@ -22,7 +22,6 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "microphone=(self)",
     "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
     # Pages are part of the program: after an upgrade the new ones are wanted.
     "cache-control": "no-cache",
 }

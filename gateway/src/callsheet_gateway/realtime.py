@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from starlette.responses import Response
 from callsheet import RealtimeCall, RealtimeSecret
 from callsheet import models as m
 from callsheet_gateway.bodies import counted, document_of, media_type, read_all
-from callsheet_gateway.documents import JSONDocument
+from callsheet_gateway.documents import JSONDocument, parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face
 from callsheet_gateway.forms import read_form
@@ -33,7 +32,8 @@ async def client_secrets(face: Face, request: Request) -> Response:
         secret: RealtimeSecret = await face.call("mint_realtime_secret", fields)
     asked = fields.get("model")
     answer = face.document(secret)
-    session = dict(answer.get("session") or {"type": "realtime"})
+    wanted = fields.get("session") or {}
+    session = dict(answer.get("session") or {"type": wanted.get("type", "realtime")})
     upstream = session.get("model")
     session["model"] = asked or face.model_name(secret.meta, upstream if isinstance(upstream, str) else None)
     token = face.tokens.seal(Claims(secret.meta.account or "", secret.value, secret.expires_at, session["model"]))
@@ -44,21 +44,49 @@ async def client_secrets(face: Face, request: Request) -> Response:
 
 async def relay(face: Face, request: Request) -> Response:
     """POST /realtime/calls: a raw offer with an ephemeral key, or a form of `sdp` and `session`. The answer is 201, SDP."""
+    token = _ephemeral_key(request)
+    claims = face.tokens.open(token) if token else None  # before the body is read
     sdp, session = await _offer(request, face)
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    fields: dict[str, Any] = {"sdp": sdp}
-    account = None
-    if scheme.lower() == "bearer" and credential.strip().startswith(PREFIX):
-        claims = face.tokens.open(credential.strip())
-        account = claims.account  # the key is good there and nowhere else
-        fields["ephemeral_key"] = SecretStr(claims.secret)
-    else:
-        fields |= _split(session, request.query_params.get("model"))
+    fields = _split(session, request.query_params.get("model"))
     if (flag := request.query_params.get("webrtcfilter")) is not None:
         fields["webrtcfilter"] = flag.lower() in {"on", "true", "1"}
-    call: RealtimeCall = await face.call("relay_sdp", fields, account)
+    if claims is not None:
+        fields |= {"ephemeral_key": SecretStr(claims.secret), "model": _model_of(face, claims, fields)}
+    # An ephemeral key is good at the account that minted it, and nowhere else.
+    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, claims.account if claims else None)
     headers = {"location": f"/v1/realtime/calls/{call.id}"} if call.id else {}
     return Response(call.sdp, 201, headers, "application/sdp")
+
+
+def _ephemeral_key(request: Request) -> str | None:
+    """The ephemeral key among the credentials, however it is written: a key that is not good must not pass for none."""
+    for name in ("authorization", "api-key"):
+        if (words := request.headers.get(name, "").split()) and words[-1].startswith(PREFIX):
+            return words[-1]
+    return None
+
+
+def _model_of(face: Face, claims: Claims, fields: dict[str, Any]) -> str | None:
+    """The provider's name of the model, where the key was minted without one and the call says it."""
+    if set(fields.get("session") or {}) - {"type"}:
+        raise Refused(
+            400,
+            "the ephemeral key has its session already: mint the key with what this one says",
+            "invalid_value",
+            "session",
+        )
+    asked = fields.pop("model", None)
+    fields.pop("session", None)
+    if claims.model is not None and asked not in {None, claims.model}:
+        raise Refused(400, f"the ephemeral key was minted for the model {claims.model}", "invalid_value", "model")
+    if claims.model is not None or not isinstance(asked, str):
+        return None  # the provider knows it by the key
+    account, upstream = face.router.named(asked)
+    if account is None or account.id != claims.account:
+        raise Refused(
+            400, f"the ephemeral key belongs to another account than the model {asked:.80}", "invalid_value", "model"
+        )
+    return upstream
 
 
 def _split(session: object, model: object) -> dict[str, Any]:
@@ -102,8 +130,8 @@ def _session(content: bytes) -> object:
     if not content.strip():
         return None
     try:
-        session = json.loads(content)
-    except (ValueError, RecursionError):
+        session = parse(content)
+    except ValueError:
         session = None
     if not isinstance(session, dict):
         raise Refused(400, "the part 'session' is not a JSON object", "invalid_json", "session")

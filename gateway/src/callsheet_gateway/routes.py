@@ -19,6 +19,7 @@ from callsheet_gateway import listings, realtime
 from callsheet_gateway.bodies import document_of
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.downloads import video_content
+from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face
 from callsheet_gateway.openapi import openapi_document
 from callsheet_gateway.progress import video_events
@@ -27,6 +28,8 @@ from callsheet_gateway.streaming import Begun, EventResponse, chat_frames, respo
 __all__ = ["api_routes"]
 
 Handler = Callable[[Request], Awaitable[Response]]
+_NOT_OFFERED = ("/responses/compact", "/responses/input_tokens")
+"""What OpenAI's clients know and the contract does not: they stand where an id could."""
 PREFIXES = ("/v1", "")
 """Clients' base URLs end in /v1, or don't."""
 
@@ -38,11 +41,19 @@ def api_routes(face: Face) -> list[Route]:
         table.setdefault(operation.route, {})[operation.method] = _endpoint(face, operation)
     table["/videos/{video_id}/edits"] = {"POST": _of_path(face, OPERATIONS["edit"])}
     table["/videos/{video_id}/events"] = {"GET": _bound(video_events, face)}
-    table["/models"] = {"GET": _bound(listings.models, face)}
-    table["/models/{model:path}"] = {"GET": _bound(listings.model, face)}
-    table["/providers"] = {"GET": _bound(listings.providers, face)}
-    table["/health/live"] = {"GET": _bound(listings.live, face)}
-    table["/openapi.json"] = {"GET": _bound(openapi_document, face)}
+    looked_at = {
+        "/models": listings.models,
+        "/models/{model:path}": listings.model,
+        "/providers": listings.providers,
+        "/health/live": listings.live,
+        "/openapi.json": openapi_document,
+        OPERATIONS["download_video"].route: video_content,
+    }
+    for path, function in looked_at.items():
+        # HEAD where it is cheap. Elsewhere it would do all the work, or follow a stream to its end.
+        table[path] = dict.fromkeys(("GET", "HEAD"), _bound(function, face))
+    for path in _NOT_OFFERED:
+        table[path] = {"POST": _not_offered}
     paths = sorted(table, key=lambda path: "{" in path)
     return [Route(prefix + path, _Methods(table[path])) for prefix in PREFIXES for path in paths]
 
@@ -55,12 +66,16 @@ class _Methods:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        handler = self.handlers.get("GET" if request.method == "HEAD" else request.method)
+        handler = self.handlers.get(request.method)
         if handler is None:
-            allowed = [*self.handlers, *(["HEAD"] if "GET" in self.handlers else [])]
-            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+            raise HTTPException(405, headers={"Allow": ", ".join(self.handlers)})
         response = await handler(request)
         await response(scope, receive, send)
+
+
+async def _not_offered(request: Request) -> Response:
+    path = request.url.path
+    raise Refused(501, f"{path} is no operation of Callsheet's: no provider here can do it", "unsupported_operation")
 
 
 def _bound(function: Callable[[Face, Request], Awaitable[Response]], face: Face) -> Handler:
@@ -72,7 +87,6 @@ def _bound(function: Callable[[Face, Request], Awaitable[Response]], face: Face)
 
 def _endpoint(face: Face, operation: Operation) -> Handler:
     special = {
-        "download_video": video_content,
         "mint_realtime_secret": realtime.client_secrets,
         "relay_sdp": realtime.relay,
     }

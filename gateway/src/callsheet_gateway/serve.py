@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json as json_
+import logging
+import shlex
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +85,9 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
         ws="none",
+        proxy_headers=False,  # nobody stands in front: what such headers say is the client's own invention
     )
+    logging.getLogger("uvicorn.error").addFilter(_no_cut_off)
     server = _Server(how, ready)
     try:
         server.run(sockets=[listening])
@@ -92,6 +97,11 @@ def serve(
         listening.close()
     if not json:
         click.echo("The gateway has ended.", err=True)
+
+
+def _no_cut_off(record: logging.LogRecord) -> bool:
+    """Leaves out the tracebacks of requests that were cut off at the end: one line before them says how many there were."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class _Server(uvicorn.Server):
@@ -148,6 +158,6 @@ def _curl(address: str, client: AsyncClient) -> str:
         for name, deployment in client.router.models.items():
             known = client.accounts.registry.provider(deployment.account.provider).models
             if operation in known.get(deployment.model or "", ()):
-                document = json_.dumps({"model": name, **fields})
-                return f"  curl {address}/v1{route} -H 'Content-Type: application/json' \\\n    -d '{document}'"
+                document = shlex.quote(json_.dumps({"model": name, **fields}))
+                return f"  curl {address}/v1{route} -H 'Content-Type: application/json' \\\n    -d {document}"
     return f"  curl {address}/v1/models"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import anyio
 from attrs import evolve, frozen
@@ -12,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import CallsheetError, Event, Stream
 from callsheet_gateway.documents import dump
-from callsheet_gateway.errors import envelope_of
+from callsheet_gateway.errors import envelope, envelope_of, log_bug
 
 __all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
 
@@ -73,13 +74,14 @@ def frame(data: str, type: str | None = None) -> bytes:
 
 async def response_frames(begun: Begun) -> Frames:
     """The events of a response. A failure on the way is an `error` event, in both shapes that clients know."""
-    number, events = 0, begun.events()
+    last, events = None, begun.events()
     try:
         async for event in events:
-            number += 1
+            last = event
             yield frame(event.raw, event.type)
-    except CallsheetError as error:
-        inner = envelope_of(error)["error"]
+    except Exception as error:
+        inner = _envelope(error)["error"]
+        number = _number_of(last) + 1
         flat = {name: inner[name] for name in ("code", "message", "param")}
         yield frame(dump({"type": "error", "sequence_number": number, **flat, "error": inner}).decode(), "error")
     finally:
@@ -93,10 +95,27 @@ async def chat_frames(begun: Begun) -> Frames:
         async for event in events:
             yield frame(event.raw)
         yield frame(_DONE)
-    except CallsheetError as error:
-        yield frame(dump(envelope_of(error)).decode())
+    except Exception as error:
+        yield frame(dump(_envelope(error)).decode())
     finally:
         await events.aclose()
+
+
+def _envelope(error: Exception) -> dict[str, Any]:
+    """What a failure on the way is told as. The answer has begun: there is no status any more, and nobody else to catch it."""
+    if isinstance(error, CallsheetError):
+        return envelope_of(error)
+    log_bug({}, error)
+    return envelope(500, "the gateway failed in the middle of the stream", "internal_error")
+
+
+def _number_of(event: Event | None) -> int:
+    """An event's sequence number, -1 where there is none."""
+    try:
+        number = event.data.get("sequence_number") if event else None
+    except (ValueError, AttributeError):
+        number = None
+    return number if isinstance(number, int) else -1
 
 
 def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:

@@ -141,6 +141,8 @@ def _prompt(value: object) -> object:
         raise ValueError(f"a text is wanted, not {type(value).__name__}")  # noqa: TRY004  pydantic collects ValueErrors only
     if not value.strip():
         raise ValueError("the prompt is empty; say what the video should show")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("the prompt holds half a character (a lone surrogate), which no text may")
     if len(value) > 32_000:
         raise ValueError(f"the prompt has {len(value):,} characters; at most 32,000 are allowed")
     return value

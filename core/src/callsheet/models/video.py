@@ -130,7 +130,7 @@ class DownloadVideo(GetVideo):
     """
 
     variant: Variant | None = None
-    range: Annotated[str, Field(pattern=r"^bytes=(\d+-\d*|-\d+)$")] | None = None
+    range: Annotated[str, Field(pattern=r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$")] | None = None
     if_range: str | None = None
 
 

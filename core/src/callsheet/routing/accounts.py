@@ -21,11 +21,11 @@ __all__ = ["Accounts"]
 class Accounts:
     """Accounts by id, each with its provider's instance, which is made when it is first needed.
 
-    `closed`: there are those that were configured and no others, whatever keys the environment holds.
+    `configured_only`: there are those that were configured and no others, whatever keys the environment holds.
     """
 
     registry: Registry
-    closed: bool = False
+    configured_only: bool = False
     _configured: dict[str, Account] = field(factory=dict, init=False)
     _from_environment: dict[str, Account] = field(factory=dict, init=False)
     _dispatchers: dict[str, Dispatcher] = field(factory=dict, init=False)
@@ -59,7 +59,7 @@ class Accounts:
         if len(matching) > 1:
             choices = ", ".join(f"provider='{account.id}'" for account in matching)
             raise ConfigurationError(f"several accounts are configured at provider '{name}'; say which: {choices}")
-        if not matching and self.closed:
+        if not matching and self.configured_only:
             raise ConfigurationError(f"no account is configured at provider '{name}'")
         return matching[0] if matching else self._environments(name)
 
@@ -68,7 +68,7 @@ class Accounts:
         for account in [*self._configured.values(), *self._from_environment.values()]:
             if account.tag == tag:
                 return account
-        others = [] if self.closed else self.registry.names()
+        others = [] if self.configured_only else self.registry.names()
         for name in others:  # the first bytes of a tag name the provider: no other one is imported
             if Account.provider_tag(name) == tag[:3] and (account := self._environments(name)).tag == tag:
                 return account
@@ -82,7 +82,7 @@ class Accounts:
         """The account of a call that names none: the only configured one, else the embedded provider's."""
         if len(self._configured) == 1:
             return next(iter(self._configured.values()))
-        if self._configured or self.closed:
+        if self._configured or self.configured_only:
             choices = ", ".join(sorted(self._configured)) or "none is configured"
             raise ConfigurationError(f"say which account: provider=..., one of {choices}; or model='provider/model'")
         embedded = self.registry.embedded()

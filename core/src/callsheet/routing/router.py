@@ -38,7 +38,7 @@ class Router:
     default_model: str | None = None
     default_provider: str | None = None
     models: dict[str, Deployment] = Factory(dict)
-    """The configured model names. Where the accounts are closed there are no others."""
+    """The configured model names. Where the accounts are `configured_only` there are no others."""
 
     async def call(
         self,
@@ -54,7 +54,8 @@ class Router:
         `timeout` is in seconds, for all attempts together; None means the account's own setting.
         """
         operation = OPERATIONS[name]
-        home, request = self._resolve_ids(request, provider)
+        known: dict[str, str] = {}
+        home, request = self._resolve_ids(request, provider, known)
         deployment = self._deployment(request.model, provider, home, operation.takes_model)
         request = (
             request.model_copy(update={"model": deployment.model}) if deployment.model != request.model else request
@@ -76,6 +77,7 @@ class Router:
             return await with_retries(operation, request, new_io, attempt)
         except CallsheetError as error:
             error.provider = error.provider or account.provider
+            _say_managed_ids(error, known)
             raise
 
     def _finished(self, result: Any, io: IO, account: Account) -> Any:
@@ -94,8 +96,13 @@ class Router:
             result.meta = _merged(meta, io.meta, account)
         return result
 
-    def _resolve_ids(self, request: OperationRequest, provider: str | None) -> tuple[Account | None, OperationRequest]:
-        """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids."""
+    def _resolve_ids(
+        self, request: OperationRequest, provider: str | None, known: dict[str, str]
+    ) -> tuple[Account | None, OperationRequest]:
+        """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids.
+
+        `known` takes the managed id of each of them.
+        """
         homes: dict[str, Account] = {}
 
         def upstream(id: str, kind: IdKind) -> str:
@@ -108,6 +115,7 @@ class Router:
                 return id  # the provider's own id: the caller said whose
             account = self.accounts.by_tag(managed.account)
             homes[account.id] = account
+            known[managed.upstream] = id
             return managed.upstream
 
         resolved = replace_ids(request, upstream)
@@ -129,7 +137,7 @@ class Router:
         names; then the client's default, whose model is filled in where the operation takes one; then the only
         configured account, or the embedded provider's.
         """
-        named, upstream = self._named(model, provider)
+        named, upstream = self.named(model, provider)
         if home is not None and named is not None and named.id != home.id:
             said = f"model '{model}'" if provider is None else f"provider '{provider}'"
             raise BadRequestError(
@@ -140,7 +148,7 @@ class Router:
             )
         account = home or named
         if account is None or upstream is None:
-            preferred, preferred_model = self._named(self.default_model, self.default_provider)
+            preferred, preferred_model = self.named(self.default_model, self.default_provider)
             account = account or preferred or self._default()
             if upstream is None and takes_model and (preferred is None or preferred.id == account.id):
                 upstream = preferred_model
@@ -148,12 +156,12 @@ class Router:
 
     def _default(self) -> Account:
         """The account of a call that names nothing, where there is but one that can be meant."""
-        if self.accounts.closed and len({deployment.account.id for deployment in self.models.values()}) > 1:
+        if self.accounts.configured_only and len({deployment.account.id for deployment in self.models.values()}) > 1:
             names = ", ".join(self.models)
             raise BadRequestError(f"say which model is meant; there are: {names}", param="model", code="missing_model")
         return self.accounts.default()
 
-    def _named(self, model: str | None, provider: str | None) -> tuple[Account | None, str | None]:
+    def named(self, model: str | None, provider: str | None = None) -> tuple[Account | None, str | None]:
         """What `provider` and a model name such as `provider/model` say: an account, if any, and the model's name there."""
         if provider is not None:
             account = self.accounts.of_provider(provider)
@@ -162,7 +170,7 @@ class Router:
             return account, upstream or None
         if model is not None and (configured := self.models.get(model)) is not None:
             return configured.account, configured.model
-        if model is not None and self.accounts.closed:
+        if model is not None and self.accounts.configured_only:
             raise NotFoundError(
                 f"there is no model {model!r:.80} here; there are: {', '.join(self.models) or 'none'}",
                 code="model_not_found",
@@ -176,6 +184,14 @@ class Router:
         if not rest:
             raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
         return self.accounts.of_provider(prefix), rest
+
+
+def _say_managed_ids(error: CallsheetError, known: dict[str, str]) -> None:
+    """Let an error speak of the ids that the caller knows. Very short ones could be parts of words."""
+    for upstream, managed in known.items():
+        if len(upstream) >= 8 and upstream in error.message:
+            error.message = error.message.replace(upstream, managed)
+            error.args = (error.message, *error.args[1:])
 
 
 def _merged(said: Meta, seen: Meta, account: Account) -> Meta:
