@@ -145,10 +145,12 @@ def start(command: list[str]) -> int:
     if program is None:
         print(f"{command[0]}: no such command in .venv.\n\n{__doc__}", file=sys.stderr)
         return 127
-    try:
-        return subprocess.run([program, *command[1:]], env=env).returncode
-    except KeyboardInterrupt:
-        return 130
+    with subprocess.Popen([program, *command[1:]], env=env) as running:
+        while True:
+            try:
+                return running.wait()
+            except KeyboardInterrupt:  # the terminal has told it, too: it ends in its own way, and in its own time
+                continue
 
 
 def bench(words: list[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """dev.py: what a fresh clone is set up with. (A whole set-up is what every run of these tests stands on.)"""
 
 import importlib.util
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -79,3 +81,25 @@ def test_help_and_unknown_names():
     unknown = run("no-such-command")
     assert unknown.returncode == 127
     assert "no such command" in unknown.stderr
+
+
+PATIENT = """
+import sys, time
+print("up", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.7)  # hangs up, closes, tells how to go on
+    print("ended in its own way", flush=True)
+    sys.exit(7)
+"""
+
+
+def test_ctrl_c_leaves_the_command_its_own_end():
+    command = [sys.executable, "dev.py", "python", "-c", PATIENT]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to dev.py and to what it runs
+        out, _ = process.communicate(timeout=20)
+    assert (out, process.returncode) == ("ended in its own way\n", 7)

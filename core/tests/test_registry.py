@@ -110,9 +110,7 @@ def test_one_distribution_seen_twice_is_no_conflict():
 
 
 def test_an_unknown_provider_is_guessed_at():
-    with pytest.raises(
-        UnknownProvider, match="no provider named 'opnai'.*Did you mean 'openai'.*pip install callsheet-opnai"
-    ):
+    with pytest.raises(UnknownProvider, match="no provider named 'opnai'.*Did you mean 'openai'"):
         registry(Point("openai", "o:O", Good)).provider("opnai")
     with pytest.raises(UnknownProvider, match="Installed: none"):
         registry().provider("openai")

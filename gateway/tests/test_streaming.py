@@ -105,7 +105,8 @@ def test_a_client_that_leaves_closes_the_upstream(http, monkeypatch):
     source = Items(CREATED, long, DELTA)
     monkeypatch.setitem(Odd.does, "responses", lambda _: Stream(source))
     with http.stream("POST", "/responses", json={"model": "odd/m", "stream": True}) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # kept: an iterator that is dropped closes the connection
+        next(lines)
         assert not source.closed.is_set()
     assert source.closed.wait(0.5)
 

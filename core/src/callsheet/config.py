@@ -27,6 +27,7 @@ Config = Mapping[str, Any]
 _FROM_ENVIRONMENT = "os.environ/"
 _OTHER_NAMES = {"api_base": "base_url"}
 """LiteLLM's name for a setting, where it is not ours."""
+_THEIRS = {"general_settings", "litellm_settings", "router_settings", "environment_variables", "callback_settings"}
 _ENTRY_KEYS = ("model_name", "litellm_params", "model_info")
 
 
@@ -42,9 +43,10 @@ def configure(
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"a config is a mapping with model_list or accounts, not {type(config).__name__}")
     if unknown := [str(key) for key in config if key not in {"accounts", "model_list"}]:
+        reason = "LiteLLM's, and not read yet: take it out" if set(unknown) & _THEIRS else "unknown"
         raise ConfigurationError(
-            f"config: unknown key {', '.join(unknown)}; known: accounts (a list, each with a 'provider' and its settings)"
-            " and model_list (LiteLLM's)"
+            f"config: {', '.join(unknown)}: {reason}. Known: model_list (LiteLLM's) and accounts (a list, each with a"
+            " 'provider' and its settings)"
         )
     for number, entry in enumerate(_entries(config, "accounts")):
         options = dict(entry)
@@ -79,6 +81,8 @@ class _ModelList:
             _known(entry, _ENTRY_KEYS, where)
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise ConfigurationError(f"{where}: 'model_name' is wanted: the name that callers use")
+            if "*" in name:
+                raise ConfigurationError(f"{where}: names with * are not understood yet: list each model by its name")
             if name in models:
                 raise ConfigurationError(f"{where}: the model name is there already; one deployment a name")
             models[name] = self._deployment(entry.get("litellm_params"), where)
@@ -109,10 +113,10 @@ class _ModelList:
             if theirs in options and ours in options:
                 raise ConfigurationError(f"{where}: {theirs} and {ours} are the same; give one of them")
         settings = {_OTHER_NAMES.get(name, name): self._value(value, name, where) for name, value in options.items()}
-        _known(settings, tuple(fields), f"{where}: litellm_params")
+        _known(settings, (*_OTHER_NAMES, *fields), f"{where}: litellm_params")
         address = settings.get("base_url")
         if isinstance(address, str) and not address.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{where}: api_base must begin with http:// or https://, not {address:.40!r}")
+            raise ConfigurationError(f"{where}: api_base must begin with http:// or https://, not {address[:40]!r}")
         account = Account.of(
             provider, self.accounts.registry.provider(provider).Settings, settings, id=id, secret_name=variable
         )

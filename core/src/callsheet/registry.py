@@ -157,9 +157,11 @@ class Registry:
         close = difflib.get_close_matches(name, names, 1)
         guess = f" Did you mean '{close[0]}'?" if close else ""
         found = ", ".join(names) or "none"
+        # A mistyped name is not turned into a package to install: anybody could have put one there.
+        how = "" if close else f" Providers are packages, mostly named callsheet-NAME: is callsheet-{name} installed,"
+        how += "" if close else " and does CALLSHEET_PROVIDERS, if it is set, list it?"
         return UnknownProvider(
-            f"no provider named '{name}' is installed.{guess} Installed: {found}. If it should be there:"
-            f" pip install callsheet-{name}, and see that CALLSHEET_PROVIDERS, if set, lists it.",
+            f"no provider named '{name}' is installed.{guess} Installed: {found}.{how}",
             provider=name,
         )
 

@@ -243,7 +243,7 @@ def test_a_call_that_goes_on_without_the_command(run: Run, offer: str, monkeypat
     assert made.stdout_bytes.startswith(b"v=0\r\ns=call")
     assert made.stdout_bytes.endswith(b"\r\n")
     [id] = re.findall(r"^call: (rtc_\S+)$", made.stderr, re.MULTILINE)
-    assert f"Hang up with: callsheet realtime hangup {id}" in made.stderr
+    assert "The call was answered inside this command and has ended with it; --hold keeps it." in made.stderr
     assert run("realtime", "hangup", id).stdout == f"hung up {id}\n"
     assert run("realtime", "hangup", id).exit_code == 3
     kept = run("realtime", "call", "-", "--no-hold", "--answer", "a.sdp", input=OFFER)

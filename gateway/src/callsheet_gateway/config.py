@@ -44,7 +44,8 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
+        raise ConfigurationError(f"{path}: {reason}") from None
     if not isinstance(document, dict) or not document.get("model_list"):
         raise ConfigurationError(
             f"{path}: a 'model_list' is wanted, with entries of 'model_name' and 'litellm_params: {{model: PROVIDER/MODEL}}'"

@@ -70,7 +70,7 @@ def serve(
             api_key: os.environ/MY_KEY
     """
     settings = GatewaySettings(host=host, port=port, cors_origins=cors_origins)
-    client = make_client(read_config(config) if config else None)
+    client = _client(config)
     app = make_app(client, settings)
     listening = _listen(settings)
     address = _address(settings.host, listening.getsockname()[1])
@@ -102,6 +102,18 @@ def serve(
 def _no_cut_off(record: logging.LogRecord) -> bool:
     """Leaves out the tracebacks of requests that were cut off at the end: one line before them says how many there were."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _client(config: Path | None) -> AsyncClient:
+    """The client under the server; what is wrong with a config is said with its name."""
+    if config is None:
+        return make_client(None)
+    try:
+        return make_client(read_config(config))
+    except ConfigurationError as error:
+        if str(config) not in error.message:
+            raise ConfigurationError(f"{config}: {error.message}") from None
+        raise
 
 
 class _Server(uvicorn.Server):
@@ -159,5 +171,9 @@ def _curl(address: str, client: AsyncClient) -> str:
             known = client.accounts.registry.provider(deployment.account.provider).models
             if operation in known.get(deployment.model or "", ()):
                 document = shlex.quote(json_.dumps({"model": name, **fields}))
-                return f"  curl {address}/v1{route} -H 'Content-Type: application/json' \\\n    -d {document}"
+                shown = f"  curl {address}/v1{route} -H 'Content-Type: application/json' \\\n    -d {document}"
+                if operation == "generate_video":
+                    shown += "\n\nIts answer has an id. When the video is completed:\n\n"
+                    shown += f"  curl {address}/v1/videos/ID/content -o video.mp4"
+                return shown
     return f"  curl {address}/v1/models"

@@ -85,7 +85,7 @@ A character of your own, in a video of your own:
 
 \b
 An answer as it comes (callsheet chat is a conversation):
-  callsheet respond "What is a good name for the cat of a lighthouse keeper?"
+  callsheet respond "What is 12 times 34?"
 
 \b
 Every command takes --json (one document on stdout) and has examples: callsheet video generate --help

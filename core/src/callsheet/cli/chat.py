@@ -39,7 +39,7 @@ def chat(session: Session, message: tuple[str, ...], model: str | None, system: 
 
     \b
     Examples:
-      callsheet chat "Tell me something about lighthouses" --system "You are brief."
+      callsheet chat "Is 97 a prime number?" --system "Be brief."
       echo "What is 6 times 7?" | callsheet chat --quiet
       callsheet chat < question.txt
     """

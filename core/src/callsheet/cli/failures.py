@@ -81,6 +81,8 @@ class Resume:
     def hint(self, error: BaseException) -> str | None:
         """The line that follows an error, if it helps."""
         if self.begun:
+            if isinstance(error, e.UnsupportedOperation):
+                return f"What was begun is there all the same: {self.command}"
             helps = isinstance(error, KeyboardInterrupt | e.WaitTimeoutError | e.APIConnectionError | OSError)
             return f"{self.says}: {self.command}" if helps else None
         unsure = isinstance(error, KeyboardInterrupt) or (isinstance(error, e.APIConnectionError) and error.sent)

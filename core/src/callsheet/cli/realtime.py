@@ -131,11 +131,12 @@ def call(
             sdp=offer.read(), session=what, ephemeral_key=secret, model=model, provider=session.provider
         )
         _show(session, made, answer.expanduser() if answer else None)
-        if hold is None:
-            provider = made.meta.provider
-            hold = provider is not None and client.accounts.registry.provider(provider).embedded
-        if hold:
+        provider = made.meta.provider
+        embedded = provider is not None and client.accounts.registry.provider(provider).embedded
+        if embedded if hold is None else hold:
             _hold(client, session, made)
+        elif embedded and not session.quiet:
+            say("The call was answered inside this command and has ended with it; --hold keeps it.")
         elif made.id and not session.quiet:
             say(f"Hang up with: {session.command('realtime', 'hangup', made.id)}")
 

@@ -46,7 +46,7 @@ def respond(
     \b
     Examples:
       callsheet respond "Write a Python function that checks if a number is prime."
-      callsheet respond "What does this say?" - < report.txt
+      callsheet respond "What is in this report?" - < report.txt
       callsheet respond "And in French?" --previous $RESPONSE
       callsheet respond "Think it over" --background --quiet
       callsheet respond --input items.json --tools tools.json --json
