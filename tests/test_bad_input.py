@@ -132,9 +132,9 @@ def test_ids(client, luna, finished):
     refused(
         lambda: client.generate_video(prompt="Luna", characters=[finished.id]), "not issued here", kind=NotFoundError
     )
-    raw = "char_00000000000000000000000000000000"
+    raw = "char_00000000000000000000000000000000"  # errors speak of the id that the caller knows
     unknown = client.router.ids.encode("character", client.accounts.default().tag, raw)
-    refused(lambda: client.generate_video(prompt="Luna", characters=[unknown]), raw, kind=NotFoundError)
+    refused(lambda: client.generate_video(prompt="Luna", characters=[unknown]), unknown, kind=NotFoundError)
     assert len(client.list_videos().data) == before  # nothing was started
 
 

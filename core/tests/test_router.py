@@ -234,3 +234,19 @@ def test_a_closed_client_says_so(registry):
     client.close()
     with pytest.raises(RuntimeError, match="the client is closed"):
         client.generate_video(prompt="a")
+
+
+def test_errors_speak_of_the_callers_id(registry):
+    class Forgetful(Echo):
+        @hookimpl
+        async def get_video(self, request: GetVideo, io: IO) -> Video:
+            raise NotFoundError(f"there is no video {request.video_id!r} here")
+
+    registry.register("forgetful", Forgetful)
+    client = Client(provider="forgetful", registry=registry)
+    known = client.router.ids.encode("video", client.accounts.of_provider("forgetful").tag, "upstreams-own-id")
+    with pytest.raises(NotFoundError) as caught:
+        client.get_video(video_id=known)
+    assert str(caught.value) == caught.value.message == f"there is no video {known!r} here"
+    with pytest.raises(NotFoundError, match="'upstreams-own-id'"):  # it is what the caller said
+        client.get_video(video_id="upstreams-own-id", provider="forgetful")

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from callsheet_local.scribe.budget import Exhausted
 from callsheet_local.scribe.filling import fill
-from callsheet_local.scribe.machine import Tool, Turn, reply
+from callsheet_local.scribe.machine import reply
 from callsheet_local.scribe.pool import Pool
-from callsheet_local.scribe.schema import Exhausted, fits
+from callsheet_local.scribe.schema import fits
+from callsheet_local.scribe.talk import Tool, Turn
 
 WEATHER = Tool(
     "get_weather",
@@ -224,8 +226,46 @@ def test_unusual_schemas():
     jsonschema_rs.validate(different, fill(different, Pool("")))
     stepped = {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "multipleOf": 0.25}
     jsonschema_rs.validate(stepped, fill(stepped, Pool("")))
-    sign = {"type": "string", "pattern": "^[A-Z]{3}-[0-9]+$"}
-    assert fill(sign, Pool('use "ABC-42"')) == "ABC-42"
+    beyond_floats = {"type": "integer", "minimum": 10**400}
+    jsonschema_rs.validate(beyond_floats, fill(beyond_floats, Pool("")))
+
+
+@pytest.mark.parametrize(
+    "own", [{"default": "ABC-1"}, {"examples": ["ABC-1"]}, {"enum": ["ABC-1", "b"]}, {"const": "ABC-1"}]
+)
+def test_patterns_are_never_evaluated(own):
+    """`^(a+)+$` takes minutes on a text like this one, and holds the whole process up."""
+    code = {"type": "string", "pattern": "^(a+)+$", "maxLength": 64}
+    schema = {"type": "object", "properties": {"code": code, "more": code}, "required": ["code"]}
+    text = f"call it with '{'a' * 40}!' code: {'a' * 40}!"
+    assert calls(text, Tool("tool", "", schema), choice="required") == [("tool", {})]
+    with pytest.raises(Exhausted):
+        fill(schema, Pool(text))
+    schema = {**schema, "properties": {"code": {**code, **own}, "more": code}}
+    assert fill(schema, Pool(text)) == {"code": "ABC-1"}  # at its word
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"properties": {"a_" * 50 + "_" * n: {"type": "boolean"} for n in range(500)}}, "a " * 10_000),
+        ({"properties": {f"{'_' * n}city": {"type": "string"} for n in range(1111)}}, "city " * 4000),
+        ({"properties": {"x": {"enum": ["a a a a a" * 20 + str(n) for n in range(1111)]}}}, "a " * 10_000),
+        ({"properties": {"x": {"allOf": [{"enum": [*range(9000)]}, {"enum": [*range(9000, 18_000)]}]}}}, ""),
+        ({"properties": {f"p{n}": {"const": [[n]] * 900} for n in range(300)}}, ""),
+        ({"properties": {f"p{n}": {"$ref": "#/$defs/long"} for n in range(20)}}, ""),
+        ({"properties": {"x": {"type": "array", "uniqueItems": True, "minItems": 900}}}, ""),
+    ],
+)
+def test_eight_tools_share_one_budget(schema, text):
+    schema = {**schema, "required": list(schema["properties"]), "$defs": {"long": {"const": "x" * 900_000}}}
+    tools = [Tool(f"tool{index}", "", schema) for index in range(8)]
+    said = " ".join(tool.name for tool in tools)
+    began = time.perf_counter()
+    made = calls(f"{said} {text}", *tools)
+    assert time.perf_counter() - began < 1  # about 0.3 s; machines differ
+    assert len(made) == 8
+    assert sum(len(repr(arguments)) for _, arguments in made) < 3_000_000
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from callsheet import IO, AsyncClient, BadRequestError, Client, NotFoundError
+from callsheet import IO, AsyncClient, BadRequestError, Client, ConfigurationError, NotFoundError
 from callsheet.drive import finish, step_through
 from callsheet.operations import OPERATIONS
 
@@ -165,12 +165,62 @@ def test_a_stream_takes_its_time_and_ends_early(pair):
     assert len(stopped.output_text) < 200
 
 
-def test_a_stream_hurries_when_its_call_runs_out_of_time(tmp_path):
-    hooks = Hooks(data_dir=tmp_path, tokens_per_second=10)
-    request = OPERATIONS["responses"].request(input="count to 300", stream=True)
-    way = IO(hooks.account, hooks.provider, OPERATIONS["responses"], Blocking(), time.monotonic() + 1.5)
+@pytest.mark.parametrize("background", [False, True])
+def test_a_stream_outlives_its_calls_deadline(tmp_path, background):
+    hooks = Hooks(data_dir=tmp_path, tokens_per_second=100)
+    request = OPERATIONS["responses"].request(input="count to 60", stream=True, background=background)
+    way = IO(hooks.account, hooks.provider, OPERATIONS["responses"], Blocking(), time.monotonic() + 0.3)
     assert watched(step_through(finish(hooks.provider.responses(request, way))))["status"] == "completed"
-    assert time.monotonic() < way.deadline
+    assert time.monotonic() > way.deadline + 0.2
+    hooks.provider.close()
+
+
+@pytest.mark.parametrize("after", [10**12, 10**30])
+def test_nothing_follows_what_was_never_told(pair, after):
+    made = pair[0]("responses", input="count to 5")
+    began = time.perf_counter()
+    assert list(step_through(pair[1]("get_response", response_id=made.id, stream=True, starting_after=after))) == []
+    assert time.perf_counter() - began < 1
+
+
+def test_a_stream_that_outlives_its_client_opens_nothing_again(tmp_path):
+    hooks = Hooks(data_dir=tmp_path, tokens_per_second=50)
+    index = hooks.provider._open().index
+    stream = hooks("responses", input="count to 9000", stream=True)
+    followed = hooks("responses", input="count to 60", stream=True, background=True)
+    finish(stream.__anext__())
+    hooks.provider.close()
+    finish(stream.aclose())
+    with pytest.raises(ConfigurationError, match="was closed"):
+        list(step_through(followed))
+    assert hooks.provider._studio is None
+    assert index._connection is None
+
+
+def test_input_items_are_those_of_all_turns(pair):
+    one, other = pair
+    first = one("responses", input="My name is Ada.")
+    fact = {"role": "user", "content": "The codeword is fish.", "id": "msg_fact"}
+    second = one("responses", input=[fact], previous_response_id=first.id)
+    again = {"type": "item_reference", "id": "msg_fact"}
+    third = one("responses", input=[again, {"role": "user", "content": "And?"}], previous_response_id=second.id)
+
+    def pages(order):
+        found, after = [], None
+        while True:
+            page = other("list_input_items", response_id=third.id, order=order, limit=2, after=after)
+            found += [item["content"][0]["text"] for item in page.data]
+            if not page.has_more:
+                return found
+            after = page["last_id"]
+            assert len(found) < 20
+
+    answers = [first.output[0]["content"][0]["text"], second.output[0]["content"][0]["text"]]
+    assert pages("asc") == ["My name is Ada.", answers[0], "The codeword is fish.", answers[1], "And?"]
+    assert sorted(pages("desc")) == sorted(pages("asc"))  # what was sent twice stands where it was last
+    assert pages("desc")[0] == "And?"
+    one("delete_response", response_id=first.id)
+    assert pages("asc") == ["The codeword is fish.", answers[1], "And?"]
 
 
 def newest(hooks) -> str:
@@ -195,6 +245,15 @@ def test_old_and_too_many_responses_are_removed(tmp_path):
     assert kept == {*many[-2:], last.id} or kept == {many[-1], last.id}
     assert {row["response_id"] for row in index.read("SELECT response_id FROM response_items")} == kept
     again.provider.close()
+
+
+def test_much_at_once_is_removed_at_once(tmp_path):
+    hooks = Hooks(data_dir=tmp_path, keep_responses_mb=0.1)
+    made = [hooks("responses", input="x" * 20_000).id for _ in range(20)]
+    index = hooks.provider._open().index
+    assert index.read("SELECT sum(bytes) AS total FROM responses")[0]["total"] < 150_000  # the last one comes on top
+    assert hooks("get_response", response_id=made[-1]).id == made[-1]
+    hooks.provider.close()
 
 
 # Clients
@@ -246,5 +305,27 @@ def test_the_async_client(tmp_path, backend):
                 assert [event.raw async for event in chat][-1] == "[DONE]"
                 group.cancel_scope.cancel()
             assert ticks > 5  # the loop lived meanwhile
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_stream_left_by_a_cancelled_scope_is_cancelled(tmp_path, backend):
+    async def main():
+        settings = {"data_dir": str(tmp_path), "tokens_per_second": 50}
+        async with AsyncClient(provider="local", settings=settings) as client:
+            with anyio.CancelScope() as scope:
+                stream = await client.responses(input="count to 9000", stream=True, model="local/scribe-1")
+                id = (await anext(stream)).data["response"]["id"]
+                async for event in stream:
+                    if event.type == "response.output_text.delta":
+                        scope.cancel()
+            assert scope.cancelled_caught
+            assert (await client.get_response(response_id=id)).status == "cancelled"
+            with anyio.CancelScope() as scope:
+                async with await client.responses(input="count to 9000", stream=True, model="local/scribe-1") as stream:
+                    id = (await anext(stream)).data["response"]["id"]
+                    scope.cancel()
+            assert (await client.get_response(response_id=id)).status == "cancelled"
 
     anyio.run(main, backend=backend)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callsheet_local.scribe.machine import Reply, Tool, Turn, reply, tokens
+from callsheet_local.scribe.machine import reply
+from callsheet_local.scribe.talk import Reply, Tool, Turn, tokens
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 RESERVED = {"is", "are", "am", "and", "or", "the", "an", "my", "i", "now", "one", "two", "six", "ten", "not", "again"}
@@ -232,25 +233,9 @@ def test_the_program_for_primes_runs(kind):
     assert [number for number in range(-3, 30) if names["is_prime"](number)] == [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
 
 
-@pytest.mark.parametrize(
-    ("about", "call", "result"),
-    [
-        ("computes factorials", "factorial(6)", 720),
-        ("lists Fibonacci numbers", "fibonacci(8)", [0, 1, 1, 2, 3, 5, 8, 13]),
-        ("lists Fibonacci numbers", "fibonacci(1)", [0]),
-        ("finds palindromes", "is_palindrome('A man, a plan, a canal: Panama')", True),
-        ("reverses a string", "reverse('abc')", "cba"),
-        ("finds the gcd", "greatest_common_divisor(84, 36)", 12),
-    ],
-)
-def test_other_programs_run(about, call, result):
-    names: dict = {}
-    exec(said(f"Write a Python function that {about}. Be brief.").answer, names)
-    assert eval(call, names) == result
-
-
 def test_other_programs_are_not_pretended():
     assert said("Write a function that parses HTML.").answer.startswith("I have no rule for that program.")
+    assert said("Write a Python function for factorials.").answer.startswith("I have no rule for that program.")
     assert said("Write a Rust function that checks primes.").answer.startswith("I have no rule for that program.")
 
 
@@ -314,6 +299,11 @@ def test_many_turns_are_answered_quickly():
     began = time.perf_counter()
     assert reply([*turns, Turn("user", "What is the word99007?")]).answer == "The word99007 is fish."
     assert time.perf_counter() - began < 8
+
+
+def test_a_tools_number_is_told_as_it_was_written():
+    turns = [Turn("assistant", "look()"), Turn("tool", '{"x": 1e999, "y": 2.50}')]
+    assert reply([*turns, Turn("user", "What is the x? And what is the y?")]).answer == "The x is 1e999. The y is 2.50."
 
 
 def test_limits_are_said_in_words():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from callsheet import BadRequestError, NotFoundError
 from callsheet.drive import step_through
-from callsheet_local.scribe.machine import tokens
+from callsheet_local.scribe.talk import tokens
 
 from .conftest import Hooks
 from .scribe_rules import checked, watched

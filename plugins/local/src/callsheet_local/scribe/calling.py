@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from callsheet_local.scribe.budget import Budget, Exhausted
 from callsheet_local.scribe.filling import fill
 from callsheet_local.scribe.pool import Pool
-from callsheet_local.scribe.schema import Exhausted
 from callsheet_local.scribe.talk import LOOKS_AT, Tool, ToolCall, words
 
 __all__ = ["calls_for"]
@@ -39,11 +39,9 @@ def calls_for(
     if not wanted and forced and allowed:
         said = _words(text)
         wanted = [max(allowed, key=lambda tool: len(_words(f"{tool.name} {tool.description[:2000]}") & said))]
-    calls: list[ToolCall] = []
-    for tool in wanted[:MOST_CALLS]:
-        for part in _one_by_one(text, tool)[:MOST_CALLS]:
-            calls.append(ToolCall(tool.name, _arguments(tool, part, known)))
-    return tuple(calls[:MOST_CALLS])
+    parts = [(tool, part) for tool in wanted[:MOST_CALLS] for part in _one_by_one(text, tool)[:MOST_CALLS]]
+    budget = Budget()  # one for all: eight tools may not take eight times as long
+    return tuple(ToolCall(tool.name, _arguments(tool, part, known, budget)) for tool, part in parts[:MOST_CALLS])
 
 
 def _allowed(tools: Sequence[Tool], choice: str | Mapping[str, Any] | None) -> tuple[list[Tool], bool]:
@@ -120,11 +118,11 @@ def _one_by_one(text: str, tool: Tool) -> list[str]:
     return [f"{text[: match.start(2)]}{place}{text[match.end(2) :]}" for place in places]
 
 
-def _arguments(tool: Tool, text: str, known: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments that fit the tool's schema; none at all where the schema can't be satisfied."""
+def _arguments(tool: Tool, text: str, known: Mapping[str, str], budget: Budget) -> dict[str, Any]:
+    """Arguments that fit the tool's schema; none at all where the schema can't be satisfied, or takes too much work."""
     schema = {"type": "object", **tool.parameters}
     try:
-        made = fill(schema, Pool(text, known))
+        made = fill(schema, Pool(text, known, budget=budget))
     except (Exhausted, RecursionError):
         return {}
     return made if isinstance(made, dict) else {}

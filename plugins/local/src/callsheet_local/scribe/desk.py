@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 from attrs import frozen
@@ -61,7 +62,8 @@ class Desk:
         self._kept_shelf: Shelf | None = None
 
     @property
-    def _shelf(self) -> Shelf:
+    def shelf(self) -> Shelf:
+        """What is kept."""
         if self._kept_shelf is None:
             settings = self._settings
             seconds, most = settings.keep_responses_hours * 3600, settings.keep_responses_mb * 1_000_000
@@ -76,7 +78,7 @@ class Desk:
         text = request.text or {}
         form = Form.of(text.get("format"), "text.format", None)
         context = self._context(request.previous_response_id, now)
-        read = read_input(cast("str | list[Any]", request.input), lambda id: self._shelf.item(id), context.calls)
+        read = read_input(cast("str | list[Any]", request.input), lambda id: self.shelf.item(id), context.calls)
         rules = [Turn("system", request.instructions)] if request.instructions else []
         turns = [*rules, *context.turns, *read.turns]
         size = sum(len(turn.text) for turn in turns)
@@ -97,20 +99,15 @@ class Desk:
         if script.document["status"] == "completed":
             kept = Kept(Script({**script.document, "completed_at": int(kept.ends)}), read.items, now, rate)
         if stored:
-            self._shelf.add(id, kept)
+            self.shelf.add(id, kept)
         return Answered(id, kept, stored)
 
     def _context(self, previous: str | None, now: float) -> Context:
         """The turns of the response that is continued, and of those that it continued."""
         turns: list[list[Turn]] = []
         calls: set[str] = set()
-        id, size = previous, 0
-        while id is not None and len(turns) < _MOST_CHAIN and size <= 4 * MOST_BYTES:
-            kept = self._shelf.get(id)
-            if kept is None:
-                if id == previous:
-                    raise _unknown(id, "previous_response_id", "previous_response_not_found")
-                break  # an earlier one was deleted or has expired: what it said is forgotten
+        size = 0
+        for id, kept in self._chain(previous):
             document = kept.document(now)
             if document["status"] in {"queued", "in_progress"}:
                 raise refuse(
@@ -120,12 +117,27 @@ class Desk:
             calls |= {str(item.get("call_id")) for item in items if item.get("type") == "function_call"}
             turns.append(turns_of(items))
             size += sum(len(turn.text) for turn in turns[-1])
-            id = document["previous_response_id"]
+            if size > 4 * MOST_BYTES:
+                break
+        if previous is not None and not turns:
+            raise _unknown(previous, "previous_response_id", "previous_response_not_found")
         return Context([turn for group in reversed(turns) for turn in group], calls)
+
+    def _chain(self, id: str | None) -> Iterator[tuple[str, Kept]]:
+        """A response and those that it continues, the newest first.
+
+        It ends at one that was deleted or has expired: that one, and what it continued, is forgotten.
+        """
+        for _ in range(_MOST_CHAIN):
+            kept = None if id is None else self.shelf.get(id)
+            if id is None or kept is None:
+                return
+            yield id, kept
+            id = kept.whole.document["previous_response_id"]
 
     def find(self, id: str) -> Kept:
         """A kept response. NotFoundError if there is none."""
-        kept = self._shelf.get(id)
+        kept = self.shelf.get(id)
         if kept is None:
             raise _unknown(id, "response_id", "response_not_found")
         return kept
@@ -139,32 +151,40 @@ class Desk:
                 param="response_id",
                 code="not_in_background",
             )
-        return self._shelf.cancel(id, kept, now).document(now)
-
-    def stop(self, id: str, kept: Kept, now: float) -> None:
-        """Note that somebody closed a stream early: what was not told by then is not told any more."""
-        self._shelf.cancel(id, kept, now)
+        return self.shelf.cancel(id, kept, now).document(now)
 
     def delete(self, id: str) -> None:
-        if not self._shelf.remove(id):
+        if not self.shelf.remove(id):
             raise _unknown(id, "response_id", "response_not_found")
 
     def input_items(self, request: m.ListInputItems) -> JSON:
-        """A page of what a response was asked, the newest first unless told otherwise."""
-        items = self.find(request.response_id).input
+        """A page of what a response was made from, earlier turns included; the newest first unless told otherwise."""
         limit = 20 if request.limit is None else request.limit
         if not 1 <= limit <= 100:
             raise refuse(f"limit is {limit}; it can be 1 to 100", "limit")
-        ordered = items if request.order == "asc" else items[::-1]
-        if request.after is not None:
-            place = next((index for index, item in enumerate(ordered) if item.get("id") == request.after), None)
-            if place is None:
-                raise refuse(f"there is no item {request.after!r:.70} in this response", "after", "item_not_found")
-            ordered = ordered[place + 1 :]
-        page = ordered[:limit]
+        items = self._items_before(request.response_id, newest_first=request.order != "asc")
+        if request.after is not None and not any(item.get("id") == request.after for item in items):
+            raise refuse(f"there is no item {request.after!r:.70} in this response", "after", "item_not_found")
+        page = list(islice(items, limit))  # not more is read than the page needs
         first, last = (page[0].get("id"), page[-1].get("id")) if page else (None, None)
-        more = len(ordered) > limit
+        more = next(items, None) is not None
         return {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": more}
+
+    def _items_before(self, id: str, newest_first: bool) -> Iterator[JSON]:
+        """What a response was asked, and all that was asked and answered in the turns that it continues, each once."""
+        self.find(id)
+        chain: Iterable[str] = (one for one, _ in self._chain(id))
+        seen: set[str] = set()
+        for one in chain if newest_first else reversed(list(chain)):
+            kept = self.shelf.get(one)
+            items = [] if kept is None else kept.input if one == id else [*kept.input, *kept.script.document["output"]]
+            for item in reversed(items) if newest_first else items:
+                # An item may be sent again, or referred to. Listed twice, it would lead a reader of pages in a circle.
+                name = item.get("id")
+                if not isinstance(name, str) or name not in seen:
+                    yield item
+                if isinstance(name, str):
+                    seen.add(name)
 
 
 def shaped(said: Reply, notes: list[str], form: Form | None, turns: list[Turn]) -> Reply:

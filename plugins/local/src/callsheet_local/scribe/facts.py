@@ -94,7 +94,7 @@ def told(text: str, json_too: bool = False) -> list[Fact]:
     """The facts in a text. In a tool's result, the members of a JSON object are facts, too."""
     if json_too and text.lstrip()[:1] == "{" and len(text) <= LOOKS_AT:
         try:
-            document = json.loads(text)
+            document = json.loads(text, parse_float=str, parse_constant=str)  # told as written: 1e999 is no Infinity
         except (ValueError, RecursionError):
             document = None
         if isinstance(document, dict):

@@ -10,8 +10,20 @@ from typing import Any, Final
 
 from attrs import define
 
+from callsheet_local.scribe.budget import Exhausted
 from callsheet_local.scribe.pool import Pool
-from callsheet_local.scribe.schema import Book, Exhausted, bound, fits, mapping, opened, resolved, sequence, types_of
+from callsheet_local.scribe.schema import (
+    Book,
+    bound,
+    exact,
+    fits,
+    is_number,
+    mapping,
+    own_values,
+    resolved,
+    sequence,
+    types_of,
+)
 from callsheet_local.scribe.talk import words
 
 __all__ = ["fill"]
@@ -43,8 +55,11 @@ _EXAMPLES = {
 
 
 def fill(schema: Any, pool: Pool) -> Any:
-    """A value that fits a schema, made of what the pool has. Exhausted if there is none that we can find."""
-    book = opened(schema)
+    """A value that fits a schema, made of what the pool has. Exhausted if there is none that we can find.
+
+    The work that goes into it comes out of the pool's budget.
+    """
+    book = Book(schema, pool.budget)
     value = _Filler(book, pool).value(schema, "", wanted=True, depth=0)
     if not fits(value, schema, book):
         raise Exhausted("no value was found that fits the schema")
@@ -73,7 +88,7 @@ class _Filler:
             ready = next((choice for choice in [*found, *mentioned] if self._fits(choice, schema)), _ABSENT)
             if ready is not _ABSENT:
                 return ready
-            return self._own([*_suggested(schema), *choices], schema) if wanted else _ABSENT
+            return self._own(own_values(schema)[:_MOST_NODES], schema) if wanted else _ABSENT
         for union in ("anyOf", "oneOf"):
             if isinstance(branches := schema.get(union), list):
                 return self._branch(schema, union, branches, name, wanted, depth)
@@ -83,9 +98,9 @@ class _Filler:
                 return found
         if not wanted:
             return _ABSENT
-        for suggestion in _suggested(schema):
+        for suggestion in own_values(schema):
             if self._fits(suggestion, schema):
-                return copy.deepcopy(suggestion)
+                return self._copy(suggestion)
         failure: Exhausted | None = None
         for kind in kinds:
             try:
@@ -100,10 +115,14 @@ class _Filler:
     def _fits(self, value: Any, schema: Any) -> bool:
         return fits(value, schema, self.root)
 
+    def _copy(self, value: Any) -> Any:
+        self.root.budget.spend_on(value)
+        return copy.deepcopy(value)
+
     def _own(self, values: list[Any], schema: Any) -> Any:
         for value in values:
             if self._fits(value, schema):
-                return copy.deepcopy(value)
+                return self._copy(value)
         raise Exhausted("none of the schema's own values fits it")
 
     def _branch(
@@ -112,7 +131,7 @@ class _Filler:
         """A value by one of several schemas: one that the text has something for, else the first that works."""
         rest = {key: value for key, value in schema.items() if key != union}
         if wanted and "default" in schema and self._fits(schema["default"], schema):
-            return copy.deepcopy(schema["default"])
+            return self._copy(schema["default"])
         for need in (False, True) if wanted else (False,):
             for branch in branches[:50]:
                 try:
@@ -207,6 +226,7 @@ class _Filler:
             case "array":
                 return self._array(schema, name, depth)
             case "integer" | "number":
+                self.root.budget.spend(100)  # fractions, which may be of hundreds of digits
                 return _plain_number(schema, kind)
             case "boolean":
                 said = self.pool.truth()
@@ -271,6 +291,7 @@ class _Filler:
         if (low := bound(schema, "minimum", "exclusiveMinimum")) is not None:
             tries += [math.ceil(low) + index for index in range(200)]
         for value in tries:
+            self.root.budget.spend(1 + len(items) // 4)
             if value not in items and self._fits(value, schema):
                 return value
         raise Exhausted("not enough different values were found")
@@ -285,13 +306,9 @@ class _Filler:
             raise Exhausted("a text longer than is made up")
         text = self.pool.text.strip() if name.casefold() in _WHOLE_TEXT else ""
         text = (text or "unknown")[:most]
+        self.root.budget.spend_on(text)
+        self.root.budget.spend(fewest // 16)
         return text + "x" * (fewest - len(text))
-
-
-def _suggested(schema: Mapping[str, Any]) -> list[Any]:
-    """The schema's own values: its default, then its examples."""
-    examples = schema.get("examples")
-    return [*([schema["default"]] if "default" in schema else []), *(examples if isinstance(examples, list) else [])]
 
 
 def _plain_number(schema: Mapping[str, Any], kind: str) -> int | float:
@@ -311,14 +328,17 @@ def _plain_number(schema: Mapping[str, Any], kind: str) -> int | float:
     if bottom is not None and top is not None:
         tries.append((bottom + top) / 2)
     for value in tries:
-        number = int(value) if value.denominator == 1 else float(value)
+        try:
+            number = int(value) if value.denominator == 1 else float(value)
+        except OverflowError:  # a fraction that is beyond all floats
+            continue
         if fits(number, {**{key: one for key, one in schema.items() if key in _BOUNDS}, "type": kind}, True):
             return number
     raise Exhausted("no number was found between the schema's bounds")
 
 
 def _fractions(schema: Mapping[str, Any], *names: str) -> list[Fraction]:
-    return [Fraction(str(schema[name])) for name in names if bound(schema, name) is not None]
+    return [exact(schema[name]) for name in names if bound(schema, name) is not None]
 
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
@@ -329,9 +349,5 @@ def _typed(value: Any, kind: str) -> Any:
     return int(value) if isinstance(value, float) and kind == "integer" and value.is_integer() else value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_int(value: Any) -> bool:
-    return _is_number(value) and value == int(value)
+    return is_number(value) and value == int(value)

@@ -8,12 +8,12 @@ from typing import Any
 
 from attrs import frozen
 
+from callsheet_local.scribe.budget import Exhausted
 from callsheet_local.scribe.checks import check_size, refuse
 from callsheet_local.scribe.facts import Facts
 from callsheet_local.scribe.filling import fill
 from callsheet_local.scribe.machine import question_of, reply
 from callsheet_local.scribe.pool import Pool
-from callsheet_local.scribe.schema import Exhausted
 from callsheet_local.scribe.talk import Turn
 
 __all__ = ["Form"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from callsheet import IO, Event, Stream
 from callsheet import models as m
+from callsheet_local.index import Closed
 from callsheet_local.scribe.chat import Chat
 from callsheet_local.scribe.desk import Answered, Desk
 from callsheet_local.scribe.pace import Followed, Paced
@@ -23,9 +25,12 @@ async def responses(desk: Desk, request: m.CreateResponse, io: IO) -> m.Response
     if kept.background:
         return _followed(desk, answered.id, kept, 0, io)
 
-    async def stop() -> None:
+    def stop() -> None:
+        # Not by `io.run`: in a cancelled scope its thread would not even begin, and the response would go on as if
+        # somebody listened. One row is written instead, right here.
         if answered.stored:
-            await io.run(desk.stop, answered.id, kept, io.now())
+            with suppress(Closed):  # the client went first: its streams end with it, and open nothing again
+                desk.shelf.cancel(answered.id, kept, io.now())
 
     return Stream(Paced(io, _timed(answered), stop))
 

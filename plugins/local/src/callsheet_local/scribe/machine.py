@@ -10,15 +10,16 @@ from callsheet_local.scribe.arithmetic import Sum, sums_in
 from callsheet_local.scribe.calling import calls_for
 from callsheet_local.scribe.facts import Facts, asked, sentences, told
 from callsheet_local.scribe.primes import primes_asked
-from callsheet_local.scribe.programs import KNOWN, asks_for_code, program_for
+from callsheet_local.scribe.programs import asks_for_code, prime_check
 from callsheet_local.scribe.talk import LOOKS_AT, Reply, Tool, ToolCall, Turn, listed, tokens, words
 
-__all__ = ["Reply", "Tool", "ToolCall", "Turn", "is_brief", "question_of", "reply", "tokens"]
+# What talk.py defines is imported from there; realtime takes these names from here.
+__all__ = ["Reply", "Tool", "ToolCall", "Turn", "question_of", "reply", "tokens"]
 
 MOST_COUNTED = 10_000
 CAN = (
     "I am a rule machine, not a language model. I can do arithmetic, check primes, count, repeat what I am told to say,"
-    " recall what I was told, call declared tools, and write a few Python programs."
+    " recall what I was told, call declared tools, and write a Python check for primes."
 )
 _BRIEF = re.compile(
     r"\b(?:be\s+(?:very\s+)?(?:brief|concise|short|terse)|briefly|(?:in|with|use)\s+(?:only\s+)?(?:one|a\s+single)\s+word"
@@ -48,7 +49,7 @@ def reply(
     turns: Sequence[Turn], tools: Sequence[Tool] = (), tool_choice: str | dict[str, Any] | None = "auto"
 ) -> Reply:
     """What the machine says to a conversation. The same conversation always gets the same reply."""
-    question, brief = question_of(turns), is_brief(turns)
+    question, brief = question_of(turns), _is_brief(turns)
     facts = Facts.of(turns)
     known = {key.removeprefix("my "): fact.value for key, fact in facts.items()}
     answered = bool(turns) and turns[-1].role == "tool"
@@ -68,7 +69,7 @@ def reply(
     return Reply(None if brief else found[0], found[1])
 
 
-def is_brief(turns: Sequence[Turn]) -> bool:
+def _is_brief(turns: Sequence[Turn]) -> bool:
     """Whether the instructions, or the last user turn, ask for short answers."""
     last = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
     return any(
@@ -119,13 +120,9 @@ def _say(text: str, _facts: Facts, _brief: bool) -> Found:
 def _code(text: str, _facts: Facts, brief: bool) -> Found:
     if not asks_for_code(text):
         return None
-    if (program := program_for(text)) is None:
-        return (
-            None,
-            f"I have no rule for that program. The Python programs that I can write are about {listed(list(KNOWN))}.",
-        )
-    name, code = program
-    return f"I will write Python code about {name}.", code if brief else f"```python\n{code}```"
+    if (code := prime_check(text)) is None:
+        return None, "I have no rule for that program. I can write one in Python that checks whether a number is prime."
+    return "I will write Python code about prime numbers.", code if brief else f"```python\n{code}```"
 
 
 def _work(text: str, facts: Facts, brief: bool) -> Found:

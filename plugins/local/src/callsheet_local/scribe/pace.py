@@ -1,9 +1,14 @@
-"""Streams at a reader's pace. They wait by `io.sleep` only, so that they run in sync and in async programs alike."""
+"""Streams at a reader's pace. They wait by the call's transport, so that they run in sync and in async programs alike.
+
+They don't wait by `io.sleep`: that ends with the call's deadline, and a call is over when its stream begins.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 
 from attrs import define, field
 
@@ -14,23 +19,19 @@ from callsheet_local.scribe.shelf import Kept
 __all__ = ["Followed", "Paced"]
 
 _LOOK_SECONDS = 0.5
-_SPARE_SECONDS = 1.0
 
 
-async def _nothing() -> None:
+def _nothing() -> None:
     return None
 
 
 @define(eq=False)
 class Paced:
-    """Events, each with the seconds after the beginning at which it is due.
-
-    What would be due after the call's deadline comes at once: a stream that is cut off is worth less than a quick one.
-    """
+    """Events, each with the seconds after the beginning at which it is due."""
 
     _io: IO
     _timed: Iterator[tuple[Event, float]]
-    _on_early_end: Callable[[], Awaitable[None]] = _nothing
+    _on_early_end: Callable[[], None] = _nothing
     _began: float = field(factory=time.monotonic)
     _ended: bool = False
 
@@ -41,14 +42,15 @@ class Paced:
             raise StopAsyncIteration
         event, due = found
         wait = self._began + due - time.monotonic()
-        if 0 < wait < self._io.deadline - time.monotonic() - _SPARE_SECONDS:
-            await self._io.sleep(wait)
+        if wait > 0:
+            await self._io.transport.sleep(wait)
         return event
 
     async def aclose(self) -> None:
+        """Tell that nobody listens any more. Nothing is awaited here: who closes a stream is often being cancelled."""
         if not self._ended:
             self._ended = True
-            await self._on_early_end()
+            self._on_early_end()
 
 
 @define(eq=False)
@@ -67,16 +69,15 @@ class Followed:
         self._play(self._kept.script)
 
     def _play(self, script: Script) -> None:
-        self._script, self._beats = script, script.beats()
-        for _ in range(self._given):
-            next(self._beats, None)
+        # A reader may say that it was given more events than there are: what is left then is nothing.
+        self._script, self._beats = script, islice(script.beats(), min(self._given, sys.maxsize), None)
 
     async def __anext__(self) -> Event:
         beat = next(self._beats, None)
         if beat is None:
             raise StopAsyncIteration
         while (wait := self._kept.due(beat) - self._io.now()) > 0:
-            await self._io.sleep(min(wait, _LOOK_SECONDS))
+            await self._io.transport.sleep(min(wait, _LOOK_SECONDS))
             if time.monotonic() - self._looked < _LOOK_SECONDS:
                 continue
             self._looked, self._kept = time.monotonic(), await self._look()

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
+from callsheet_local.scribe.budget import Budget
 from callsheet_local.scribe.talk import LOOKS_AT
 
 __all__ = ["Pool"]
@@ -35,6 +36,8 @@ class Pool:
     known: Mapping[str, str] = field(factory=dict)
     first: list[Any] = field(factory=list)
     """Numbers that go before those of the text: results."""
+    budget: Budget = field(factory=Budget)
+    """What each look at the text is paid from: an argument's name is a stranger's, and may be one of thousands."""
     lowered: str = field(init=False, repr=False)
     numbers: list[int | float] = field(init=False)
     quoted: list[str] = field(init=False)
@@ -43,6 +46,7 @@ class Pool:
 
     def __attrs_post_init__(self) -> None:
         self.text = text = self.text[:LOOKS_AT]
+        self.budget.spend(len(text) // 4)
         self.lowered = text.casefold()
         self.numbers = [*self.first, *(_number(found) for found in _NUMBER.findall(text) if len(found) < 300)]
         self.quoted = ["".join(groups) for groups in _QUOTED.findall(text)]
@@ -67,6 +71,7 @@ class Pool:
         """ "limit 5", "limit: 5", "5 seconds" for the argument `seconds`."""
         if not self._may_name(name):
             return None
+        self._look(name)
         spelled = _spelled(name)
         number = r"(-?\d{1,300}(?:\.\d{1,300})?)(?![\w.]\d)"
         for pattern in (
@@ -86,6 +91,7 @@ class Pool:
         rest = r"(?:\"([^\"\n]+)\"|'([^'\n]+)'|“([^”\n]+)”|([^\s\"',;.?!]+(?:[.'][^\s\"',;.?!]+)*))"
         match = None
         if self._may_name(name):
+            self._look(name)
             match = re.search(rf"\b{spelled}\b\s*(?:[:=]|\bis\b)\s*{rest}", self.text, re.IGNORECASE)
             match = match or re.search(rf"\b(?i:{spelled})\b\s+(?:\"([^\"\n]+)\"|'([^'\n]+)'|({_NAME}))", self.text)
         if match is None:
@@ -101,6 +107,7 @@ class Pool:
         plain = re.sub(r"^(?:include|with|is|use|enable|show|has)_", "", name)
         if not self._may_name(plain):
             return None
+        self._look(name, 3)
         spelled = _spelled(plain)
         if match := re.search(
             rf"\b(?:{_spelled(name)}|{spelled})\b\s*(?:[:=]|is|to)?\s*(true|yes|on|false|no|off)\b",
@@ -122,16 +129,21 @@ class Pool:
 
     def _may_name(self, name: str) -> bool:
         """A quick look, before the patterns, at whether a name can be in the text at all."""
+        self.budget.spend(1 + len(self.text) // 1000)
         first = _PARTS.search(name)
         return bool(name) and (first is None or first[0].casefold() in self.lowered)
 
+    def _look(self, name: str, times: int = 1) -> None:
+        """Pay for a search for a name: the pattern is made, and each part of it may be tried at each letter."""
+        parts = len(_PARTS.findall(name[:200]))
+        self.budget.spend(4 * len(name[:200]) + times * len(self.text) * (4 + parts) // 64)
+
     def mentions(self, word: str) -> bool:
         """Whether the text has a word or phrase, in any case, with _ and - for blanks or not."""
-        return (
-            bool(word)
-            and len(word) <= 200
-            and re.search(rf"(?<!\w){_spelled(word)}(?!\w)", self.text, re.IGNORECASE) is not None
-        )
+        if len(word) > 200 or not self._may_name(word):
+            return False
+        self._look(word)
+        return re.search(rf"(?<!\w){_spelled(word)}(?!\w)", self.text, re.IGNORECASE) is not None
 
 
 def _spelled(name: str) -> str:

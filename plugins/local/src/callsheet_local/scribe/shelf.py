@@ -96,19 +96,21 @@ class Shelf:
 
     def __init__(self, index: Index, keep_seconds: float, most_bytes: float) -> None:
         self._index, self._keep_seconds, self._most_bytes = index, keep_seconds, most_bytes
-        self._next_sweep = 0.0
+        self._next_sweep, self._added = 0.0, 0
 
     def add(self, id: str, kept: Kept) -> None:
         """Keep a response, and make room first."""
-        self._sweep()
         document = json.dumps(kept.whole.document, separators=(",", ":"))
         items = json.dumps(kept.input, separators=(",", ":"))
         found = [*kept.input, *kept.whole.document["output"]]
+        size = len(document) + len(items)
+        self._added += size
+        self._sweep()
         names = {item["id"] for item in found if isinstance(item.get("id"), str)}
         with self._index.write() as connection:
             connection.execute(
                 "INSERT INTO responses (id, created_at, document, input, rate, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-                (id, kept.created_at, document, items, kept.rate, len(document) + len(items)),
+                (id, kept.created_at, document, items, kept.rate, size),
             )
             connection.executemany("INSERT INTO response_items VALUES (?, ?)", [(name, id) for name in names])
 
@@ -146,10 +148,10 @@ class Shelf:
             return bool(connection.execute("DELETE FROM responses WHERE id = ?", (id,)).rowcount)
 
     def _sweep(self) -> None:
-        """Remove what is too old, and the oldest of what is too much."""
-        if time.monotonic() < self._next_sweep:
+        """Remove what is too old, and the oldest of what is too much: each minute, and when much was added meanwhile."""
+        if time.monotonic() < self._next_sweep and self._added <= self._most_bytes / 10:
             return
-        self._next_sweep = time.monotonic() + _SWEEP_SECONDS
+        self._next_sweep, self._added = time.monotonic() + _SWEEP_SECONDS, 0
         with self._index.write() as connection:
             old = connection.execute(
                 "SELECT id FROM responses WHERE created_at < ?1 OR id IN (SELECT id FROM (SELECT id, sum(bytes) OVER"
