@@ -18,6 +18,12 @@ from callsheet_local import LocalProvider, LocalSettings
 from .conftest import SMALL, frames_of
 
 
+def test_it_has_no_address():
+    """Whoever gives one means a server, and must not be answered by this machine instead."""
+    with pytest.raises(callsheet.ConfigurationError, match="this provider is on this machine and has no address"):
+        Client(provider="local", base_url="http://127.0.0.1:4000/v1")
+
+
 def test_importing_it_loads_no_media_library() -> None:
     program = (
         "import sys, callsheet_local; p = callsheet_local.LocalProvider(callsheet_local.LocalSettings()); p.close();"

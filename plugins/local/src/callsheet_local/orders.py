@@ -28,7 +28,7 @@ _LANDSCAPE, _PORTRAIT, _SQUARE = (1280, 720), (720, 1280), (720, 720)
 def check_model(model: str | None) -> None:
     if model is not None and model != MODEL:
         raise NotFoundError(
-            f"the local provider has no model {model!r:.60}; it has one: {MODEL} (as a model name: local/{MODEL})",
+            f"the local provider has no video model {model!r:.60}; it has one: {MODEL} (as a model name: local/{MODEL})",
             code="model_not_found",
             param="model",
         )

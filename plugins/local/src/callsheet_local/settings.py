@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from callsheet import ProviderSettings
 
@@ -90,6 +90,15 @@ class LocalSettings(ProviderSettings):
     """The longest video, and the longest extension."""
     max_total_seconds: int = Field(default=120, ge=1)
     """The longest extended video, and the longest video that may be uploaded to be edited."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError(
+                "this provider is on this machine and has no address; to call a server, name the provider that speaks to it"
+            )
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> LocalSettings:

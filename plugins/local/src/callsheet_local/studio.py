@@ -15,10 +15,13 @@ from callsheet_local.files import MEGABYTE, Files, place, share
 from callsheet_local.index import Index
 from callsheet_local.jobs import Job, Jobs
 from callsheet_local.settings import LocalSettings
+from callsheet_local.turns import Turns
 from callsheet_local.workers import Claim, Made, Workers
 
 __all__ = ["Studio", "new_id"]
 
+_CUTTING = Turns(at_once=2, waiting=12)
+"""All frames of a clip are held while it is cut: about 100 MB."""
 _ORPHAN_SECONDS = 3600.0
 """Files that no row speaks of may belong to a call that is under way: they are let be for so long."""
 
@@ -163,7 +166,8 @@ class Studio:
 
         film = check_clip(clip, self.settings)
         try:
-            cut = cut_out(clip, film)
+            with _CUTTING.turn("other clips"):
+                cut = cut_out(clip, film)
         except NotReadable as error:
             raise refusal(f"the clip can't be used: {error}", f"clip_{error.code}") from error
         made = self.files.scratch(id, ".png")
