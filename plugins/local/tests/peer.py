@@ -7,7 +7,8 @@
         peer.send("response.create")
         done = peer.wait("response.done")
 
-The peer has a loop thread of its own, so that it can be used from sync tests, and beside any event loop.
+It is a Caller in a loop thread of its own, so that it can be used from sync tests, and beside any event loop; with a
+microphone, and with offers of all kinds.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import Any
 
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCDataChannel, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 
-from callsheet_local.realtime.engine import addresses
+from callsheet_local.caller import Caller
 
 RATE = 48_000
 FRAME = RATE // 50
@@ -64,16 +65,13 @@ class Peer:
     def __init__(self, audio: str | None = "sendrecv", channel: str | None = "oai-events", video: bool = False) -> None:
         self.audio, self.label, self.video = audio, channel, video
         self.call_id = ""
-        self.events: list[dict[str, Any]] = []
-        self.heard: list[np.ndarray] = []
-        self.opened = threading.Event()
         self.closed = threading.Event()
         self.mic = Tone()
-        self._news = threading.Condition()
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="peer", daemon=True)
         self._thread.start()
+        self.caller = self._do(self._call())
+        self.pc, self.channel, self.events = self.caller.connection, self.caller.channel, self.caller.events
 
     def __enter__(self) -> Peer:
         return self
@@ -83,13 +81,14 @@ class Peer:
 
     def offer(self, gather: bool = True) -> bytes:
         """An SDP offer. Without `gather`, as it is before any candidate is known."""
-        return self._do(self._offer(gather)).encode()
+        return self._do(self.caller.offer(gather=gather))
 
     def accept(self, answer: bytes, timeout: float = 10) -> None:
         """Take the answer, and wait until the data channel is open."""
-        self._do(self.pc.setRemoteDescription(RTCSessionDescription(answer.decode(), "answer")))
-        if self.label is not None:
-            assert self.opened.wait(timeout), f"not open: {self.pc.connectionState} {self.pc.iceConnectionState}"
+        try:
+            self._do(self.caller.accept(answer, timeout))
+        except TimeoutError:
+            raise AssertionError(f"not open: {self.pc.connectionState} {self.pc.iceConnectionState}") from None
 
     def send(self, type: str | None = None, /, **fields: Any) -> None:
         """Send an event."""
@@ -100,18 +99,10 @@ class Peer:
 
     def wait(self, type: str, timeout: float = 10, after: int = 0, **fields: Any) -> dict[str, Any]:
         """The first event of a type, with these fields, from event number `after` on."""
-
-        def found() -> dict[str, Any] | None:
-            for event in self.events[after:]:
-                if event["type"] == type and all(event.get(name) == value for name, value in fields.items()):
-                    return event
-            return None
-
-        with self._news:
-            assert self._news.wait_for(lambda: found() is not None, timeout), f"no {type} in {self.types(after)}"
-            event = found()
-        assert event is not None
-        return event
+        try:
+            return self._do(self.caller.until(type, timeout, after, **fields), timeout)
+        except TimeoutError:
+            raise AssertionError(f"no {type} in {self.types(after)}") from None
 
     def types(self, after: int = 0) -> list[str]:
         return [event["type"] for event in self.events[after:]]
@@ -130,24 +121,27 @@ class Peer:
 
     def listen(self, seconds: float) -> np.ndarray:
         """What comes in from now on, mono."""
-        self.heard.clear()
+        self.forget()
         time.sleep(seconds)
-        return np.concatenate([*self.heard, np.zeros(1)])
+        return self.sound()
 
     def sound(self) -> np.ndarray:
         """All that came in so far, mono."""
-        return np.concatenate([*self.heard, np.zeros(1)])
+        return np.concatenate([*self.caller.pieces, np.zeros(1)])
+
+    def forget(self) -> None:
+        """Begin anew with the sound that comes in."""
+        self.caller.pieces.clear()
 
     def close(self) -> None:
         """Close the connection and the thread."""
         if self._thread.is_alive():
-            if hasattr(self, "pc"):
-                self._do(self.pc.close())
+            self._do(self.caller.__aexit__())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)
 
-    def _do(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(15)
+    def _do(self, coroutine: Any, timeout: float = 10) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout + 5)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -160,47 +154,24 @@ class Peer:
         asyncio.set_event_loop(None)
         self._loop.close()
 
-    async def _offer(self, gather: bool) -> str:
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pc.on("track", self._track)
-        self.pc.on("connectionstatechange", self._state)
-        if self.audio in {"sendrecv", "sendonly"}:
-            self.pc.addTransceiver(self.mic, self.audio)
-        elif self.audio is not None:
-            self.pc.addTransceiver("audio", self.audio)
+    async def _call(self) -> Caller:
+        return Caller(self._arrange)
+
+    def _arrange(self, connection: RTCPeerConnection) -> RTCDataChannel | None:
+        connection.on("connectionstatechange", self._state)
+        if self.audio is not None:
+            connection.addTransceiver(self.mic if self.audio.startswith("send") else "audio", self.audio)
         if self.video:
-            self.pc.addTransceiver("video", "recvonly")
-        if self.label is not None:
-            self.channel = self.pc.createDataChannel(self.label)
-            self.channel.on("open", self.opened.set)
-            self.channel.on("message", self._message)
-            self.channel.on("close", self.closed.set)
-        offer = await self.pc.createOffer()
-        with addresses("all"):
-            await self.pc.setLocalDescription(offer)
-        return self.pc.localDescription.sdp if gather else offer.sdp
+            connection.addTransceiver("video", "recvonly")
+        if self.label is None:
+            return None
+        channel = connection.createDataChannel(self.label)
+        channel.on("close", self.closed.set)
+        return channel
 
     def _state(self) -> None:
         if self.pc.connectionState == "closed":
             self.closed.set()
-
-    def _message(self, message: str) -> None:
-        with self._news:
-            self.events.append(json.loads(message))
-            self._news.notify_all()
-
-    def _track(self, track: MediaStreamTrack) -> None:
-        task = self._loop.create_task(self._hear(track))
-        self._tasks.add(task)
-
-    async def _hear(self, track: MediaStreamTrack) -> None:
-        try:
-            while True:
-                frame = await track.recv()
-                assert isinstance(frame, av.AudioFrame)
-                self.heard.append(frame.to_ndarray().reshape(-1, 2)[:, 0].astype(float))
-        except MediaStreamError:
-            pass
 
 
 def connect(relay: Callable[[bytes], Any], peer: Peer, gather: bool = True) -> Any:

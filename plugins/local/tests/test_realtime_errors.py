@@ -34,6 +34,12 @@ from .realtime_kit import Bench, bench, call, last_error
         ('{"type": "response.create", "response": {"metadata": {"a": 1}}}', "invalid_value"),
         ('{"type": "response.create", "response": {"input": [1]}}', "invalid_item"),
         ('{"type": "response.create", "response": {"instructions": 1}}', "invalid_value"),
+        ('{"type": "session.update", "session": {"x": 1e999}}', "invalid_value"),
+        ('{"type": "session.update", "session": {"x": [-1e999]}}', "invalid_value"),
+        *(
+            (f'{{"type": "response.create", "response": {{"max_output_tokens": {bad}}}}}', "invalid_value")
+            for bad in ("true", "false", "0", "-1", "1.5", '"many"', "[]")
+        ),
         ('{"type": "input_audio_buffer.commit"}', "input_audio_buffer_commit_empty"),
         ('{"type": "input_audio_buffer.append"}', "invalid_audio"),
         ('{"type": "conversation.item.truncate", "item_id": "x"}', "item_not_found"),

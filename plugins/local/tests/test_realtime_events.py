@@ -146,66 +146,6 @@ def test_a_function_call_and_its_output() -> None:
     bench(script)()
 
 
-def test_items() -> None:
-    async def script(made):
-        made.say("conversation.item.create", item=message("b", id="b", mine=1))
-        made.say("conversation.item.create", item=message("a", "system", id="a"), previous_item_id="root")
-        made.say("conversation.item.create", item=message("c", "assistant", id="c"), previous_item_id="a")
-        assert [item["id"] for item in made.dialogue.conversation] == ["a", "c", "b"]
-        assert made.events[-1]["previous_item_id"] == "a"
-        made.say("conversation.item.retrieve", item_id="b")
-        assert made.events[-1]["item"]["mine"] == 1
-        made.say("conversation.item.delete", item_id="a")
-        assert (made.types()[-1], made.events[-1]["item_id"]) == ("conversation.item.deleted", "a")
-        for bad, param in [
-            ({"item_id": "a"}, "item_id"),
-            ({}, "item_id"),
-        ]:
-            made.say("conversation.item.retrieve", **bad)
-            assert last_error(made)["param"] == param
-        for item in [
-            None,
-            [],
-            {},
-            {"type": "song"},
-            {"type": ["x"]},
-            {"type": "message"},
-            {"type": "message", "role": ["user"], "content": []},
-            {"type": "message", "role": "user", "content": "x"},
-            {"type": "message", "role": "user", "content": [5]},
-            {"type": "message", "role": "user", "content": [{"type": "input_text"}]},
-            {"type": "message", "role": "user", "content": [{"type": ["input_text"]}]},
-            {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "!"}]},
-            {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": 5}]},
-            {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": 5}]},
-            {"type": "message", "role": "user", "content": [{"type": "output_text", "text": "x"}]},
-            {"type": "function_call_output", "output": "x"},
-            {"type": "function_call", "name": "x"},
-            message("x", id=""),
-            message("x", id="b"),
-        ]:
-            made.say("conversation.item.create", item=item, event_id="mine")
-            assert last_error(made)["event_id"] == "mine", item
-        made.say("conversation.item.create", item=message("x"), previous_item_id="nowhere")
-        assert last_error(made)["code"] == "item_not_found"
-        assert [item["id"] for item in made.dialogue.conversation] == ["c", "b"]
-
-    bench(script)()
-
-
-def test_old_items_are_forgotten() -> None:
-    async def script(made):
-        for index in range(510):
-            made.say("conversation.item.create", item=message("x", id=f"i{index}"))
-        kept = [item["id"] for item in made.dialogue.conversation]
-        assert (len(kept), kept[0]) == (500, "i10")
-        for _ in range(30):
-            made.say("conversation.item.create", item=message("y" * 200_000))
-        assert len(list(made.dialogue.conversation)) < 25
-
-    bench(script)()
-
-
 def test_a_session_update() -> None:
     async def script(made):
         update = {"instructions": "be brief", "audio": {"output": {"voice": "echo"}}, "extra": {"a": 1}}
@@ -297,24 +237,6 @@ def test_most_output_tokens() -> None:
         done = made.events[-1]["response"]
         assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
         assert done["usage"]["output_token_details"]["text_tokens"] == 5
-
-    bench(script)()
-
-
-def test_truncation() -> None:
-    async def script(made):
-        made.say("conversation.item.create", item=message("count to 20"))
-        made.say("response.create")
-        await made.done()
-        item = made.events[-1]["response"]["output"][0]
-        made.say("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=500)
-        assert made.types()[-1] == "conversation.item.truncated"
-        kept = made.dialogue.conversation.get(item["id"])["content"][0]["transcript"]
-        assert item["content"][0]["transcript"].startswith("1")
-        assert 3 < len(kept) < 20
-        for bad in (-1, "x", None, True):
-            made.say("conversation.item.truncate", item_id=item["id"], content_index=0, audio_end_ms=bad)
-            assert last_error(made)["param"] == "audio_end_ms"
 
     bench(script)()
 

@@ -93,8 +93,10 @@ def test_expired_keys_are_swept_after_a_day(hooks: Hooks, monkeypatch: pytest.Mo
     assert caught.value.code == "invalid_ephemeral_key"
     with sqlite3.connect(hooks.root / "index.sqlite3") as connection:
         [count] = connection.execute("SELECT count(*) FROM realtime_secrets").fetchone()
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(realtime_secrets)")]
     connection.close()
     assert count == 1
+    assert columns == ["hash", "session", "expires_at"]  # no more than is read
 
 
 @pytest.mark.parametrize(

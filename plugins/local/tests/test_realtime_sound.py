@@ -170,13 +170,13 @@ def test_the_voice_s_pitch_over_the_wire(hooks: Hooks, voice: str) -> None:
     session = {"type": "realtime", "audio": {"output": {"voice": voice}}}
     with call(hooks, Peer(audio="recvonly"), session=session) as peer:
         assert not abs(peer.listen(0.2)).max() > 300
-        peer.heard.clear()
+        peer.forget()
         peer.ask("Say: one two three four")
         peer.wait("output_audio_buffer.stopped")
         sound = peer.sound()
         assert abs(sound).max() > 4000
         assert pitch(sound) == pytest.approx(VOICES[voice], rel=0.02)
-        peer.heard.clear()
+        peer.forget()
         peer.ask("Hello", output_modalities=["text"])
         assert abs(peer.listen(0.3)).max() < 300
 
@@ -248,6 +248,22 @@ def test_turn_detection_as_the_session_says() -> None:
         made = Bench(instructions=5)
         spoken(made, tone(440, 0.5), silence(0.5))
         assert made.events[-1]["error"]["code"] == "invalid_value"
+
+    asyncio.run(main())
+
+
+def test_sound_is_counted_once() -> None:
+    """By its seconds; our own words for it are nothing that the caller said."""
+    import asyncio
+
+    async def main() -> None:
+        made = Bench(audio={"input": {"turn_detection": None}}, instructions="be brief")
+        made.talk.hear(tone(440, 1))
+        made.say("input_audio_buffer.commit")
+        made.say("response.create")
+        await made.done()
+        details = made.events[-1]["response"]["usage"]["input_token_details"]
+        assert (details["text_tokens"], details["audio_tokens"]) == (2, 10)
 
     asyncio.run(main())
 

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from callsheet import ConfigurationError
 from callsheet_local.files import Files, unusable
 
-__all__ = ["Index"]
+__all__ = ["Closed", "Index"]
 
 _VERSION = 2
 _SCHEMA = """
@@ -67,12 +68,14 @@ CREATE TABLE IF NOT EXISTS response_items (
 CREATE INDEX IF NOT EXISTS response_items_by_response ON response_items (response_id);
 CREATE TABLE IF NOT EXISTS realtime_secrets (
     hash TEXT PRIMARY KEY,                     -- of the ephemeral key: it is not kept itself
-    model TEXT NOT NULL,
     session TEXT NOT NULL,
-    created_at REAL NOT NULL,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+
+class Closed(ConfigurationError):
+    """Something that outlived its client wants the index."""
 
 
 class Index:
@@ -83,6 +86,7 @@ class Index:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._closed = False
 
     def read(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """The rows of a query."""
@@ -107,7 +111,9 @@ class Index:
             return connection.execute(sql, values).rowcount
 
     def close(self) -> None:
+        """Close it for good: what comes later, from a stream that outlived its client, gets Closed."""
         with self._lock:
+            self._closed = True
             connection, self._connection = self._connection, None
             if connection is not None and self._pid == os.getpid():
                 connection.close()
@@ -115,6 +121,8 @@ class Index:
     @contextmanager
     def _guarded(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if self._closed:
+                raise Closed("the client that this belongs to was closed")
             try:
                 # A connection must not be used in a forked child: each process opens its own.
                 if self._connection is None or self._pid != os.getpid():

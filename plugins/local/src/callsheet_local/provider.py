@@ -231,9 +231,18 @@ class LocalProvider(Provider):
 
     @hookimpl
     async def relay_sdp(self, request: m.RelaySDP, io: IO) -> m.RealtimeCall:
+        from callsheet_local.realtime.ticket import Ticket
+
         studio = await io.run(self._open)
         realtime = await io.run(self._open_realtime)
-        return await io.run(realtime.relay, request, studio, io.now(), io.deadline)
+        ticket = Ticket()
+        try:
+            call = await io.run(realtime.relay, request, ticket, studio, io.now(), io.deadline)
+            await io.sleep(0)  # a cancellation that waited for the thread is raised here, while the call can be undone
+        except BaseException:  # a cancelled `io.run` goes on in its thread, and nobody gets the call that it makes
+            realtime.give_up(ticket)
+            raise
+        return call
 
     @hookimpl
     async def hang_up(self, request: m.HangUp, io: IO) -> None:

@@ -115,12 +115,15 @@ class _Answer:
         self._left = plan.most_tokens
         self._text_tokens = 0
         self._spoken: list[str] = []
+        self._thinking: asyncio.Future[Reply] | None = None
 
     def stop(self, reason: str) -> None:
         """Be silent now, and end with the next event."""
         if self.reason is None:
             self.reason = reason
             self.silenced = self._dialogue.mouth.hush()
+            if self._thinking is not None:
+                self._thinking.cancel()
 
     async def give(self) -> None:
         """Give the whole response, event by event."""
@@ -128,8 +131,7 @@ class _Answer:
         status = "completed"
         details: dict[str, Any] | None = None
         try:
-            said = reply(self.plan.turns, self.plan.tools, self.plan.tool_choice)
-            await self._all(said)
+            await self._all(await self._think())
         except _Stopped:
             status = "incomplete" if self.reason == "max_output_tokens" else "cancelled"
             details = {"type": status, "reason": self.reason}
@@ -137,6 +139,19 @@ class _Answer:
             status, told = "failed", f"a fault in the local provider: {type(error).__name__}"
             details = {"type": "failed", "error": {"type": "server_error", "code": "internal_error", "message": told}}
         self._emit("response.done", response=self._document(status, details))
+
+    async def _think(self) -> Reply:
+        """What to say. It may take long to find, and is not waited for when the response is to end."""
+        if self.reason is not None:
+            raise _Stopped
+        self._thinking = self._dialogue.think(reply, self.plan.turns, self.plan.tools, self.plan.tool_choice)
+        try:
+            await asyncio.wait([self._thinking])
+        finally:  # when the call ends, nobody wants to know any more
+            self._thinking.cancel()
+        if self.reason is not None:
+            raise _Stopped
+        return self._thinking.result()
 
     async def _all(self, said: Reply) -> None:
         """The calls, or else the answer. What is planned is not said: there are no phases here to tell it apart by."""
@@ -155,6 +170,8 @@ class _Answer:
         item["content"].append(part)
         pieces, fits = self._fitting(tokens(text))
         if spoken:
+            if self.plan.kept:
+                self._dialogue.conversation.speeds[item["id"]] = self.plan.speed
             self._dialogue.say(Utterance(self.id, pieces, self.plan.hz, self.plan.speed))
         stream = "response.output_audio_transcript" if spoken else "response.output_text"
         try:
@@ -222,6 +239,7 @@ class _Answer:
         item["status"] = "completed" if whole else "incomplete"
         self._emit("response.output_item.done", output_index=self._output.index(item), item=item)
         if self.plan.kept:
+            self._dialogue.conversation.weigh(item)
             self._dialogue.emit("conversation.item.done", previous_item_id=self._before[item["id"]], item=item)
 
     def _emit(self, type: str, **fields: Any) -> None:
@@ -241,7 +259,7 @@ class _Answer:
         }
 
     def _usage(self) -> dict[str, Any]:
-        text_in = sum(len(tokens(turn.text)) for turn in self.plan.turns)
+        text_in = sum(len(tokens(turn.text)) for turn in self.plan.written)
         audio_in = round(self.plan.heard_seconds / _INPUT_TOKEN_SECONDS)
         audio_out = round(seconds_of(self._spoken, self.plan.speed) / _OUTPUT_TOKEN_SECONDS)
         return {

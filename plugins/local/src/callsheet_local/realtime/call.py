@@ -27,9 +27,10 @@ from callsheet_local.realtime.dialogue import Dialogue
 from callsheet_local.realtime.engine import Ways, addresses
 from callsheet_local.realtime.events import Refused, error_event
 from callsheet_local.realtime.pitch import RATE, Samples
-from callsheet_local.realtime.refusals import refusal
+from callsheet_local.realtime.refusals import refusal, was_closed
 from callsheet_local.realtime.sdp import Offer
 from callsheet_local.realtime.talk import Talk
+from callsheet_local.realtime.thinker import Think
 from callsheet_local.realtime.track import VoiceTrack
 
 __all__ = ["Call"]
@@ -44,21 +45,32 @@ _log = logging.getLogger("callsheet_local.realtime")
 class Call:
     """A call in progress. `ended` is told when it is over, whoever ended it."""
 
-    def __init__(self, id: str, session: dict[str, Any], filtered: bool, ended: Callable[[Call], None]) -> None:
+    def __init__(
+        self, id: str, session: dict[str, Any], filtered: bool, think: Think, ended: Callable[[Call], None]
+    ) -> None:
         self.id = id
-        self._filtered = filtered
+        self._filtered, self._think = filtered, think
         self._session, self._ended = session, ended
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))  # no STUN: nothing is asked of anybody else
         self._channel: RTCDataChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.TimerHandle] = []
+        self._answering: asyncio.Task[str] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._talk: Talk | None = None
         self._voice: VoiceTrack | None = None
         self._opened = asyncio.Event()
 
     async def answer(self, offer: Offer, ways: Ways, session_seconds: float) -> str:
-        """Take an offer, and give the answer with all candidates in it. BadRequestError if aiortc can't take it."""
+        """Take an offer, and give the answer with all candidates in it. BadRequestError if aiortc can't take it.
+
+        Whoever cancels this must close the call: the answer itself is made to its end, as aioice loses the sockets that it
+        has opened when it is cancelled among its candidates.
+        """
+        self._answering = asyncio.get_running_loop().create_task(self._answer(offer, ways, session_seconds))
+        return await asyncio.shield(self._answering)
+
+    async def _answer(self, offer: Offer, ways: Ways, session_seconds: float) -> str:
         loop = asyncio.get_running_loop()
         self._timers = [
             loop.call_later(CONNECT_SECONDS, self._connected_by_now),
@@ -68,7 +80,7 @@ class Call:
         self._pc.on("datachannel", self._channel_opened)
         self._pc.on("track", self._track_came)
         audible = any(section.kind == "audio" and section.takes for section in offer.sections)
-        dialogue = Dialogue(self._session, self._send, self._start, audible, self._filtered)
+        dialogue = Dialogue(self._session, self._send, self._start, self._think, audible, self._filtered)
         self._talk = Talk(dialogue)
         if not offer.has_channel:
             self._opened.set()
@@ -80,10 +92,13 @@ class Call:
             sdp = self._pc.localDescription.sdp
         except CallsheetError:
             raise
-        except (
-            Exception
-        ) as error:  # whatever aiortc trips over; its words may quote the SDP, so only their kind is told
+        except Exception as error:
+            if self._closing is not None:  # that is what aiortc tripped over
+                raise was_closed() from None
+            # Whatever else it trips over: its words may quote the SDP, so only their kind is told.
             raise refusal(f"it can't be answered ({type(error).__name__})") from None
+        if self._closing is not None:
+            raise was_closed()
         if "a=candidate:" not in sdp:
             raise InternalServerError(
                 "no UDP port could be opened for the call; are there too many open files?", code="no_udp_port"
@@ -104,6 +119,8 @@ class Call:
     async def _close(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        if self._answering is not None and not self._answering.done():
+            await asyncio.wait([self._answering], timeout=_CLOSE_SECONDS)
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -30,6 +30,8 @@ class Conversation:
         self.id = new_id("conv")
         self.heard: dict[str, Measured] = {}
         """What the sound of items was, by their ids."""
+        self.speeds: dict[str, float] = {}
+        """How fast answers were spoken, by their items' ids."""
         self._items: list[dict[str, Any]] = []
         self._weights: dict[str, int] = {}
 
@@ -47,21 +49,36 @@ class Conversation:
         """Add an item at the end, at the beginning (after "root") or after another. Returns the id of the one before."""
         if any(other["id"] == item["id"] for other in self._items):
             raise Refused("item_exists", f"the conversation has an item {item['id']!r:.80} already", "item.id")
-        place = len(self._items)
-        if after is not None:
-            place = 0 if after == "root" else self._items.index(self.get(after, "previous_item_id")) + 1
+        follows = None if after in (None, "root") else self.get(after, "previous_item_id")
+        weight = len(repr(item))
+        self._make_room(1, weight)  # before the item is put in: at the beginning, it would be the first to go
+        place = 0 if after is not None else len(self._items)
+        if follows in self._items:  # else it has just been forgotten, and the item is the oldest now
+            place = self._items.index(follows) + 1
         before = self._items[place - 1]["id"] if place else None
         self._items.insert(place, item)
-        self._weights[item["id"]] = len(repr(item))
-        while len(self._items) > 1 and (len(self._items) > _MOST_ITEMS or sum(self._weights.values()) > _MOST_WEIGHT):
-            self.remove(self._items[0]["id"])
+        self._weights[item["id"]] = weight
         return before
+
+    def weigh(self, item: dict[str, Any]) -> None:
+        """Take account of what an item has become: answers are empty when they are added."""
+        if item["id"] in self._weights:
+            self._weights[item["id"]] = len(repr(item))
+            self._make_room(0, 0)
 
     def remove(self, id: object) -> None:
         item = self.get(id)
         self._items.remove(item)
         del self._weights[item["id"]]
         self.heard.pop(item["id"], None)
+        self.speeds.pop(item["id"], None)
+
+    def _make_room(self, items: int, weight: int) -> None:
+        """Forget the oldest items until there is room for so much more, or but one is left."""
+        while len(self._items) + items > 1 and (
+            len(self._items) + items > _MOST_ITEMS or sum(self._weights.values()) + weight > _MOST_WEIGHT
+        ):
+            self.remove(self._items[0]["id"])
 
 
 def read_item(given: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from callsheet_local.realtime.conversation import Conversation
 from callsheet_local.realtime.events import server_event
+from callsheet_local.realtime.thinker import Think
 from callsheet_local.realtime.voice import Mouth, Utterance
 
 __all__ = ["Dialogue"]
@@ -33,11 +34,13 @@ _FOR_PAGES = frozenset(
 
 @define(eq=False)
 class Dialogue:
-    """One session. `send` takes an event for the peer; `start` runs a task and holds on to it."""
+    """One session. `send` takes an event for the peer; `start` runs a task and holds on to it; `think` works out what
+    takes long, beside the loop."""
 
     session: dict[str, Any]
     send: Callable[[dict[str, Any]], None]
     start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    think: Think
     audible: bool
     """Whether the peer takes sound. If not, answers have no sound, whatever the modality."""
     filtered: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Any
 
 from callsheet_local.realtime.sessions import is_deep
@@ -44,7 +45,7 @@ def parse(message: str | bytes) -> dict[str, Any]:
     if size > MOST_BYTES:
         raise Refused("message_too_big", f"the event has {size:,} bytes; at most {MOST_BYTES:,} are taken")
     try:
-        event = json.loads(message, parse_constant=_refuse_constant)
+        event = json.loads(message, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Refused("invalid_json", "the event is not JSON: send one JSON object in each message") from None
     if not isinstance(event, dict):
@@ -54,6 +55,14 @@ def parse(message: str | bytes) -> dict[str, Any]:
     if not isinstance(event.get("type"), str):
         raise Refused("invalid_event", "the event has no type: name one, such as 'response.create'", "type")
     return event
+
+
+def _finite(digits: str) -> float:
+    """A number such as 1e999 is JSON, but would be told back as Infinity, which is not."""
+    number = float(digits)
+    if isinf(number):
+        raise Refused("invalid_value", f"{digits:.40} is too big a number")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -29,8 +29,8 @@ class Keys:
         with self._index.write() as connection:
             connection.execute("DELETE FROM realtime_secrets WHERE expires_at < ?", (now - _REMEMBERED_SECONDS,))
             connection.execute(
-                "INSERT INTO realtime_secrets (hash, model, session, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-                (_hash(value), str(session.get("model", "")), json.dumps(session), now, ends),
+                "INSERT INTO realtime_secrets (hash, session, expires_at) VALUES (?, ?, ?)",
+                (_hash(value), json.dumps(session), ends),
             )
         return value, ends
 

@@ -25,6 +25,8 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(Inline(max_workers=1))
         self._loop.set_exception_handler(_note)
+        self._stopped = False
+        self._stopping = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -32,10 +34,14 @@ class LoopThread:
         """Run a coroutine function there and wait for its result. TimeoutError, and its end, after so many seconds.
 
         RuntimeError if the loop is closed, CancelledError (that of concurrent.futures) if it is closed meanwhile.
+        Whoever stops waiting can't know whether it was done already: see to that what it made is undone.
         """
         coroutine = function(*args)
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            with self._stopping:  # what comes after the stop would never be run, nor ended
+                if self._stopped:
+                    raise RuntimeError("the loop is closed")
+                future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except BaseException:
             coroutine.close()
             raise
@@ -45,14 +51,20 @@ class LoopThread:
             future.cancel()
             raise
 
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function there soon, without waiting for that. Nothing happens if the loop is closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *args)
+
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one more coroutine, end whatever else runs, and end the thread. Returns after ten seconds at the most."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("the loop can't wait for its own end")
         with suppress(RuntimeError, TimeoutError):
             self.run(last, timeout=_CLOSE_SECONDS)
-        with suppress(RuntimeError):  # closed already
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._stopping:
+            self._stopped = True
+            self.post(self._loop.stop)
         self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:

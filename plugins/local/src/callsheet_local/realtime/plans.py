@@ -15,6 +15,7 @@ from callsheet_local.scribe.machine import Tool, Turn
 __all__ = ["Plan", "plan_of"]
 
 _OVERRIDABLE = ("output_modalities", "instructions", "tools", "tool_choice", "max_output_tokens", "audio")
+_MOST_TOKENS = 4096
 
 
 @frozen
@@ -22,6 +23,8 @@ class Plan:
     """All that decides what a response says, and how."""
 
     turns: list[Turn] = field(repr=False)
+    written: list[Turn] = field(repr=False)
+    """Those of them that came as text. What was heard is counted by its seconds, and not once more by our words for it."""
     tools: list[Tool]
     tool_choice: Any
     spoken: bool
@@ -45,24 +48,26 @@ def plan_of(session: dict[str, Any], conversation: Conversation, given: Any) -> 
     modalities, kept = _modalities(asked["output_modalities"]), _kept(asked.get("conversation"))
     items = _items(conversation, asked.get("input"))
     voice = dig(asked, "audio", "output", "voice")
-    most = asked["max_output_tokens"]
+    most = _most(asked["max_output_tokens"])
+    instructions, heard = _text(asked["instructions"], "instructions"), conversation.heard
     document = {
         "conversation_id": conversation.id if kept else None,
         "output_modalities": modalities,
-        "max_output_tokens": most if isinstance(most, int) else "inf",
+        "max_output_tokens": "inf" if most is None else most,
         "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": voice}},
         "metadata": _metadata(asked.get("metadata")),
     }
     return Plan(
-        turns=turns_of(_text(asked["instructions"], "instructions"), items, conversation.heard),
+        turns=turns_of(instructions, items, heard),
+        written=turns_of(instructions, [item for item in items if item["id"] not in heard], heard),
         tools=_tools(asked["tools"]),
         tool_choice=asked["tool_choice"] if isinstance(asked["tool_choice"], str | dict) else "auto",
         spoken=modalities == ["audio"],
         kept=kept,
         hz=pitch_of(voice),
         speed=number(dig(asked, "audio", "output", "speed"), 1.0, 0.25, 1.5),
-        most_tokens=int(number(most, 1, 1, 4096)) if isinstance(most, int) else None,
-        heard_seconds=sum(conversation.heard[item["id"]].seconds for item in items if item["id"] in conversation.heard),
+        most_tokens=most,
+        heard_seconds=sum(heard[item["id"]].seconds for item in items if item["id"] in heard),
         document=document,
     )
 
@@ -77,6 +82,19 @@ def _modalities(value: Any) -> list[str]:
             "response.output_modalities",
         )
     return ["audio"] if "audio" in value else ["text"]
+
+
+def _most(value: Any) -> int | None:
+    """How many tokens an answer may have; None if it may have as many as it needs. True would be 1, were it let in."""
+    if value is None or value == "inf":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Refused(
+            "invalid_value",
+            "max_output_tokens is a whole number of 1 or more, or 'inf'",
+            "response.max_output_tokens",
+        )
+    return min(value, _MOST_TOKENS)
 
 
 def _kept(value: Any) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from callsheet import BadRequestError, NotFoundError
+from callsheet import APIConnectionError, BadRequestError, NotFoundError
 
-__all__ = ["no_call", "refusal"]
+__all__ = ["given_up", "no_call", "refusal", "was_closed"]
 
 
 def refusal(reason: str) -> BadRequestError:
@@ -24,3 +24,13 @@ def no_call(id: str) -> NotFoundError:
         code="call_not_found",
         param="call_id",
     )
+
+
+def was_closed() -> APIConnectionError:
+    """For an offer that came while the provider was being closed, or after that. Nothing is wrong with the offer."""
+    return APIConnectionError("the local provider was closed while the call was being answered")
+
+
+def given_up() -> APIConnectionError:
+    """For a relay that its caller does not wait for any more. Nobody reads this."""
+    return APIConnectionError("the relay was cancelled before the call was answered")

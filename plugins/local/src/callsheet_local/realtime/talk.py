@@ -12,7 +12,7 @@ from callsheet_local.realtime.events import Refused, error_event, parse
 from callsheet_local.realtime.hearing import Hearing, transcribe
 from callsheet_local.realtime.pitch import Samples
 from callsheet_local.realtime.sessions import MODEL, MOST_BYTES, dig, merge
-from callsheet_local.realtime.voice import seconds_of
+from callsheet_local.realtime.voice import said_within
 from callsheet_local.scribe.machine import tokens
 
 __all__ = ["Talk"]
@@ -115,7 +115,8 @@ class Talk:
 
     def _truncate_item(self, event: dict[str, Any]) -> None:
         """Forget what of a spoken answer was not heard any more."""
-        item = self._dialogue.conversation.get(event.get("item_id"))
+        conversation = self._dialogue.conversation
+        item = conversation.get(event.get("item_id"))
         end = event.get("audio_end_ms")
         parts = item["content"] if item["type"] == "message" and item["role"] == "assistant" else []
         if not parts or "transcript" not in parts[0]:
@@ -123,7 +124,7 @@ class Talk:
         if not isinstance(end, int) or isinstance(end, bool) or end < 0:
             raise Refused("invalid_value", "audio_end_ms is a whole number of milliseconds", "audio_end_ms")
         pieces = tokens(str(parts[0]["transcript"] or ""))
-        heard = sum(seconds_of(pieces[: count + 1], 1.0) * 1000 <= end for count in range(len(pieces)))
+        heard = said_within(pieces, conversation.speeds.get(item["id"], 1.0), end)
         parts[0]["transcript"] = "".join(pieces[:heard])
         self._dialogue.emit("conversation.item.truncated", item_id=item["id"], content_index=0, audio_end_ms=end)
 

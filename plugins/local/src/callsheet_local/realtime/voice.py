@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from attrs import define, field
 
 from callsheet_local.realtime.pitch import RATE, Samples
 
-__all__ = ["VOICES", "Mouth", "Utterance", "pitch_of", "seconds_of"]
+__all__ = ["VOICES", "Mouth", "Utterance", "pitch_of", "said_within", "seconds_of"]
 
 VOICES = {
     "alloy": 220,
@@ -43,6 +44,12 @@ def pitch_of(voice: object) -> int:
 def seconds_of(pieces: Sequence[str], speed: float) -> float:
     """How long it takes to say these pieces."""
     return sum(_length(piece, speed) for piece in pieces) / RATE
+
+
+def said_within(pieces: Sequence[str], speed: float, ms: int) -> int:
+    """How many of these pieces are said after so many milliseconds."""
+    ends = accumulate(_length(piece, speed) for piece in pieces)
+    return sum(1 for _ in takewhile(lambda end: end * 1000 <= ms * RATE, ends))
 
 
 def _length(piece: str, speed: float) -> int:
