@@ -85,8 +85,8 @@ def test_help_and_unknown_names():
 
 PATIENT = """
 import sys, time
-print("up", flush=True)
 try:
+    print("up", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(0.7)  # hangs up, closes, tells how to go on

@@ -151,7 +151,7 @@ def test_refusals_name_the_value_and_the_limit(hooks: Hooks, fields: dict[str, A
 
 
 def test_only_one_model(hooks: Hooks) -> None:
-    with pytest.raises(NotFoundError, match="no model 'sora-2'; it has one: motion-1") as caught:
+    with pytest.raises(NotFoundError, match="no video model 'sora-2'; it has one: motion-1") as caught:
         hooks("generate_video", prompt="x", model="sora-2")
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
     assert hooks("generate_video", prompt="x", model="motion-1", size="64x64", seconds=1).model == "motion-1"
