@@ -158,7 +158,7 @@ def test_close_leaves_nothing(tmp_path: Path) -> None:
         assert loop.is_closed()
         assert not asyncio.all_tasks(loop)
     until(lambda: set(threading.enumerate()) <= threads)
-    assert len(psutil.Process().net_connections("udp")) <= sockets
+    until(lambda: len(psutil.Process().net_connections("udp")) <= sockets)  # closing takes the loop a turn or two
     with Peer() as peer:  # and it can be used again
         assert hooks("relay_sdp", sdp=peer.offer()).id
     hooks.provider.close()
