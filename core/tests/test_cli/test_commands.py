@@ -160,7 +160,7 @@ def test_settings_are_for_the_default_provider_when_none_is_named(run: Run) -> N
 
 def test_providers_and_who_can_edit(run: Run) -> None:
     listed = run("providers").stdout.splitlines()
-    assert listed[0].split() == ["NAME", "DISTRIBUTION", "OPERATIONS", "NOTES"]
+    assert listed[0].split() == ["NAME", "DISTRIBUTION", "MODELS", "OPERATIONS", "NOTES"]
     assert "needs no key; remix: emulated" in listed[1]
     assert "BARE_API_KEY is not set; edit: vendor cannot" in listed[2]
     who = [line.split() for line in run("providers", "--operation", "edit").stdout.splitlines()]

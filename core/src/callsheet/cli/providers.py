@@ -49,8 +49,8 @@ def providers(operation: str | None, json: bool) -> None:
         table(["name", "distribution", operation, "notes"], rows)
     else:
         table(
-            ["name", "distribution", "operations", "notes"],
-            [[info.name, _distribution(info), _operations(info), remarks(info)] for info in found],
+            ["name", "distribution", "models", "operations", "notes"],
+            [[info.name, _distribution(info), _models(info), _operations(info), remarks(info)] for info in found],
         )
 
 
@@ -78,7 +78,14 @@ def _distribution(info: ProviderInfo) -> str:
     return f"{info.distribution} {info.version}".strip()
 
 
+def _models(info: ProviderInfo) -> str:
+    """The names to call its models by, where it names any."""
+    return ", ".join(f"{info.name}/{model}" for model in info.models)
+
+
 def _operations(info: ProviderInfo) -> str:
+    if len(info.operations) == len(OPERATIONS):
+        return "all"
     return "" if info.error else ", ".join(info.operations) or "none"
 
 
