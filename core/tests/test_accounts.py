@@ -125,3 +125,8 @@ def test_no_embedded_provider_and_two():
     found.register("two", Echo)
     with pytest.raises(ConfigurationError, match="say which provider.*one, two"):
         Client(registry=found).generate_video(prompt="a")
+
+
+def test_the_environments_account_can_be_meant_by_its_id(client):
+    video = client.generate_video(prompt="a", model="other/m")
+    assert client.generate_video(prompt="a", provider=video.meta.account).meta == video.meta

@@ -13,6 +13,7 @@ import uvicorn
 
 from callsheet import (
     IO,
+    AsyncClient,
     ChatCompletion,
     CreateChatCompletion,
     CreateResponse,
@@ -92,11 +93,11 @@ class Items:
 
 
 @contextmanager
-def over(kind: type[Provider], **settings: Any) -> Iterator[httpx.Client]:
-    """An HTTP client of a gateway over one provider class."""
+def over(kind: type[Provider], client: AsyncClient | None = None, **settings: Any) -> Iterator[httpx.Client]:
+    """An HTTP client of a gateway over one provider class, or over a client that was made elsewhere."""
     registry = Registry(points=[], wraps=())
     registry.register("odd", kind)
-    app = make_app(make_client(None, registry), GatewaySettings(**settings))
+    app = make_app(client or make_client(None, registry), GatewaySettings(**settings))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run)
     thread.start()

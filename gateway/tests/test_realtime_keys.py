@@ -6,7 +6,7 @@ import pytest
 from core.tests.offers import OFFER
 from gateway.tests.odd import Odd, over
 
-from callsheet import RealtimeCall, RealtimeSecret
+from callsheet import AsyncClient, RealtimeCall, RealtimeSecret, Registry
 
 SDP = {"content-type": "application/sdp"}
 
@@ -100,3 +100,17 @@ def test_a_key_is_for_its_model_and_its_session(http, asked):
 def test_a_secret_without_a_session_says_what_was_asked(http, asked):
     answer = http.post("/realtime/client_secrets", json={"session": {"type": "transcription"}})
     assert answer.json()["session"]["type"] == "transcription"
+
+
+def test_a_key_goes_to_no_other_account(asked):
+    """Also where a program serves a client of its own, which reaches more than one."""
+    registry = Registry(points=[], wraps=())
+    for name in ("odd", "other"):
+        registry.register(name, Odd)
+    with over(Odd, AsyncClient(provider="odd", registry=registry)) as http:
+        headers = {**SDP, "authorization": f"Bearer {key(http, session={'type': 'realtime'})}"}
+        wrong = http.post("/realtime/calls", params={"model": "other/x"}, content=OFFER, headers=headers)
+        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "model")
+        assert len(asked) == 1  # the mint
+        right = http.post("/realtime/calls", params={"model": "odd/x"}, content=OFFER, headers=headers)
+        assert (right.status_code, asked[-1].model) == (201, "x")

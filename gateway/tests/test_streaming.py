@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 
 import anyio
 import pytest
@@ -9,7 +10,7 @@ from gateway.tests.odd import Items, Odd, over
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsheet import APIConnectionError, BadRequestError, Event, RateLimitError, Stream, Video
+from callsheet import APIConnectionError, BadRequestError, Event, Meta, RateLimitError, Stream, Video
 from callsheet.sse import SSEDecoder
 from callsheet_gateway.streaming import frame
 
@@ -147,6 +148,31 @@ def test_silence_is_filled_with_comments_and_outages_are_survived(http, monkeypa
     assert ": still here" in text
     assert text.count("event: video.completed") == 1
     assert http.get("/videos/video_none/events").status_code == 404
+
+
+def test_a_job_is_looked_at_as_often_as_its_provider_wants(http, monkeypatch):
+    looks = []
+
+    def look(request):
+        looks.append(time.monotonic())
+        video = Video(id=request.video_id, status="completed" if len(looks) > 3 else "in_progress", model="m")
+        video.meta = Meta(poll_after=0.15)
+        return video
+
+    monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v", status="queued", model="m"))
+    monkeypatch.setitem(Odd.does, "get_video", look)
+    id = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()["id"]
+    assert "event: video.completed" in http.get(f"/videos/{id}/events").text
+    assert all(later - earlier >= 0.15 for earlier, later in pairwise(looks))
+    assert len(looks) == 4
+
+
+def test_a_video_has_all_of_openais_fields(http, monkeypatch):
+    monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v", status="queued", cost=3))
+    video = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()
+    absent = ("completed_at", "created_at", "error", "expires_at", "prompt", "remixed_from_video_id", "seconds", "size")
+    assert {name: video[name] for name in absent} == dict.fromkeys(absent)
+    assert (video["object"], video["model"], video["progress"], video["cost"]) == ("video", "odd/m", 0, 3)
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from callsheet import APIError, CallsheetError, UnsupportedOperation
+from callsheet import APIError, CallsheetError
 from callsheet_gateway.documents import JSONDocument
 
 __all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response", "log_bug"]
@@ -57,8 +57,6 @@ def error_response(error: CallsheetError) -> Response:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
         headers["retry-after-ms"] = str(round(error.retry_after * 1000))
     should = error.should_retry if isinstance(error, APIError) else None
-    if isinstance(error, UnsupportedOperation):
-        should = False
     if should is None and (status >= 500 or status in _RETRIED) and not isinstance(error, APIError):
         should = False  # not an upstream's: asking again would change nothing
     if should is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from pydantic import ValidationError
 
-from callsheet import AsyncClient, Document, Meta, RealtimeSecret, Upload, Video, VideoList
+from callsheet import AsyncClient, Document, Meta, Upload, Video, VideoList
 from callsheet.client_base import bad_request
 from callsheet.operations import OPERATIONS
 from callsheet.routing import Router
@@ -67,8 +67,6 @@ class Face:
             case VideoList():
                 videos = [self._video(video, self.model_name(result.meta, video.model)) for video in result.data]
                 return {**result.wire(), "data": videos}
-            case RealtimeSecret():
-                return result.wire()
             case Document():
                 return self._with_model(result, asked)
         return result.wire()

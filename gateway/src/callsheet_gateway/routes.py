@@ -39,6 +39,8 @@ def api_routes(face: Face) -> list[Route]:
     table: dict[str, dict[str, Handler]] = {}
     for operation in OPERATIONS.values():
         table.setdefault(operation.route, {})[operation.method] = _endpoint(face, operation)
+    table[OPERATIONS["mint_realtime_secret"].route] = {"POST": _bound(realtime.client_secrets, face)}
+    table[OPERATIONS["relay_sdp"].route] = {"POST": _bound(realtime.relay, face)}
     table["/videos/{video_id}/edits"] = {"POST": _of_path(face, OPERATIONS["edit"])}
     table["/videos/{video_id}/events"] = {"GET": _bound(video_events, face)}
     looked_at = {
@@ -86,13 +88,6 @@ def _bound(function: Callable[[Face, Request], Awaitable[Response]], face: Face)
 
 
 def _endpoint(face: Face, operation: Operation) -> Handler:
-    special = {
-        "mint_realtime_secret": realtime.client_secrets,
-        "relay_sdp": realtime.relay,
-    }
-    if operation.name in special:
-        return _bound(special[operation.name], face)
-
     async def handler(request: Request) -> Response:
         if operation.method != "POST":
             return await _answer(face, operation, {**_query(operation, request), **request.path_params})

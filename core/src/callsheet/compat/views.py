@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from callsheet.errors import APIError, APIResponseValidationError
 from callsheet.models.base import Meta
+from callsheet.models.responses import Response
 from callsheet.pieces import SyncStream
 from callsheet.stream import Event, Stream
 
@@ -65,7 +66,7 @@ class View(dict[str, Any]):
             if name in _MAY_BE_ABSENT:
                 return None
             if name == "output_text" and isinstance(self.get("output"), list):
-                return self._output_text()
+                return Response(self).output_text
             raise AttributeError(f"no field {name!r} in this document; it has {', '.join(self) or 'none'}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -82,10 +83,6 @@ class View(dict[str, Any]):
     def model_dump_json(self, *, indent: int | None = None) -> str:
         """The document as JSON."""
         return json.dumps(self, ensure_ascii=False, indent=indent)
-
-    def _output_text(self) -> str:
-        parts = [part for item in self["output"] if item.get("type") == "message" for part in item.get("content") or []]
-        return "".join(part.get("text", "") for part in parts if part.get("type") == "output_text")
 
 
 def view_of(document: object) -> Any:

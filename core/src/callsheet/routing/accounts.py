@@ -55,6 +55,9 @@ class Accounts:
         """
         if name in self._configured:
             return self._configured[name]
+        for account in self._from_environment.values():
+            if account.id == name:  # as a result's `meta.account` says it
+                return account
         matching = [account for account in self._configured.values() if account.provider == name]
         if len(matching) > 1:
             choices = ", ".join(f"provider='{account.id}'" for account in matching)
