@@ -4,10 +4,13 @@ import pytest
 from core.tests.echo import Echo, echo_registry
 
 from callsheet import (
+    AsyncClient,
     Client,
     ConfigurationError,
     MissingCredentials,
     NotFoundError,
+    Provider,
+    ProviderSettings,
     Registry,
 )
 
@@ -130,3 +133,31 @@ def test_no_embedded_provider_and_two():
 def test_the_environments_account_can_be_meant_by_its_id(client):
     video = client.generate_video(prompt="a", model="other/m")
     assert client.generate_video(prompt="a", provider=video.meta.account).meta == video.meta
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "api.example/v1", "ftp://x", "//x", "HTP://x"])
+def test_an_address_without_http_is_refused(registry, address):
+    with pytest.raises(ConfigurationError, match="base_url: .*an address that begins with https://"):
+        Client("other/m", base_url=address, registry=registry)
+
+
+def test_an_async_setting_is_refused_by_the_sync_client(registry):
+    """At construction, not at the first call."""
+
+    class AsksSettings(ProviderSettings):
+        ask: object = None
+
+        @property
+        def needs_loop(self):
+            return self.ask == "async"
+
+    class Asks(Provider):
+        Settings = AsksSettings
+
+    registry.register("asks", Asks)
+    with pytest.raises(TypeError, match="a setting of account 'acct_.*' at provider 'asks' is an async function"):
+        Client("asks/m", settings={"ask": "async"}, registry=registry)
+    with pytest.raises(TypeError, match="use AsyncClient"):
+        Client(config={"accounts": [{"provider": "asks", "ask": "async"}]}, registry=registry)
+    Client("asks/m", settings={"ask": "plain"}, registry=registry)
+    AsyncClient("asks/m", settings={"ask": "async"}, registry=registry)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import Mode
-from core.tests.server import Server, bytes_answer, file_answer, json_answer
+from core.tests.server import Server, bytes_answer, error_answer, file_answer, json_answer
 from core.tests.wire import KEY
 from pydantic import SecretStr
 
@@ -26,6 +26,7 @@ from callsheet import (
     hookimpl,
 )
 from callsheet import models as m
+from callsheet.urls import is_loopback
 
 ODD_KEY = "sk-a/b+c d&e"
 
@@ -226,3 +227,70 @@ async def test_a_json_request_is_never_redirected(mode: Mode, server: Server, ot
     with pytest.raises(APIStatusError):
         await mode.client(server).get_video(video_id="v1", provider="wire")
     assert other.opened == 0
+
+
+@pytest.mark.parametrize("auth", ["account", SecretStr("ek-ephemeral-1"), None])
+async def test_a_key_does_not_travel_in_the_open(mode: Mode, auth: Any) -> None:
+    """By http to another machine: refused before anything is sent, unless the account allows it. No key, no matter."""
+    ask = Request("GET", "/x", auth=auth)
+    client = careless(mode, None, ask, base_url="http://nobody.invalid")
+    if auth is None:
+        with pytest.raises(APIConnectionError):
+            await client.generate_video(prompt="A fox")
+    else:
+        with pytest.raises(ConfigurationError, match="unencrypted to nobody.invalid; use https://, or set allow_http"):
+            await client.generate_video(prompt="A fox")
+    for options in ({"settings": {"allow_http": True}}, {"api_key": "none"}):
+        if not (auth and "api_key" in options and auth != "account"):
+            client = careless(mode, None, ask, base_url="http://nobody.invalid", **options)
+            with pytest.raises(APIConnectionError):  # so it was tried
+                await client.generate_video(prompt="A fox")
+
+
+async def test_a_header_that_is_secret_does_not_either(mode: Mode) -> None:
+    ask = Request("GET", "/x", auth=None)
+    client = careless(
+        mode, None, ask, base_url="http://nobody.invalid", settings={"headers": {"X-Api-Key": "canary-header-1"}}
+    )
+    with pytest.raises(ConfigurationError, match="unencrypted"):
+        await client.generate_video(prompt="A fox")
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://127.8.9.1", True),
+        ("http://[::1]:80", True),
+        ("http://localhost", True),
+        ("http://LOCALHOST.:1", True),
+        ("http://api.localhost", True),
+        ("http://localhost.example", False),
+        ("http://127.0.0.1.example", False),
+        ("http://notlocalhost", False),
+        ("http://10.0.0.1", False),
+        ("http://0.0.0.0", False),
+        ("http://[::ffff:10.0.0.1]", False),
+        ("http://2130706433", False),
+    ],
+)
+def test_which_addresses_are_this_machines_own(url: str, own: bool) -> None:
+    assert is_loopback(url) is own
+
+
+async def test_a_token_that_was_fetched_is_a_secret_like_the_key(mode: Mode, server: Server) -> None:
+    """Whatever a provider shows as its credential, an upstream that quotes it does not get it into our errors."""
+    token = "token-canary-55aa"
+
+    class Fetches(Careless):
+        ask = Request("GET", "/x")
+
+        async def auth_headers(self, request: Request, io: IO) -> dict[str, str]:
+            return {"Authorization": f"Bearer {token}"}
+
+    registry = Registry(points=[], wraps=())
+    registry.register("fetches", Fetches)
+    server.on("/x", error_answer(403, f"the token {token} may not"))
+    with pytest.raises(APIStatusError, match=r"the token \[secret\] may not") as caught:
+        await mode.client(server, "fetches", registry=registry).generate_video(prompt="A fox")
+    assert token not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.body)

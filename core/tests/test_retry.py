@@ -86,6 +86,10 @@ AMBIGUOUS: dict[str, Answer] = {
 }
 
 
+def good(operation: str) -> Answer:
+    return bytes_answer(b"film", content_type="video/mp4") if operation == "download_video" else json_answer(GOOD)
+
+
 async def call(client: Any, operation: str, **more: Any) -> Any:
     result = await getattr(client, operation)(**{**CALLS[operation][1], **more})
     if operation == "download_video":
@@ -95,12 +99,13 @@ async def call(client: Any, operation: str, **more: Any) -> Any:
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("mode", ["blocking"], indirect=True)
-async def test_what_may_have_been_accepted(client: Any, server: Server, operation: str) -> None:
+async def test_what_may_have_been_accepted(mode: Mode, server: Server, operation: str) -> None:
     """Paid work is never begun twice, and the caller is told not to either. The rest: three times, minting twice."""
     path = CALLS[operation][0]
     for kind, answer in AMBIGUOUS.items():
         if operation in {"download_video", "relay_sdp", "hang_up"} and kind in {"HTML", "reset in body"}:
             continue  # bytes are bytes, and these two don't look into their answers here
+        client = mode.client(server)  # with a retry budget of its own
         server.seen.clear()
         server.on(path, answer)
         with pytest.raises(APIError) as caught:
@@ -110,18 +115,19 @@ async def test_what_may_have_been_accepted(client: Any, server: Server, operatio
         assert caught.value.should_retry is (False if operation in PAID | STORED else None)
         if operation not in PAID | STORED:
             server.seen.clear()
-            server.on(path, answer, json_answer(GOOD))
+            server.on(path, answer, good(operation))
             await call(client, operation)
             assert (kind, len(server.requests(path))) == (kind, 2)
 
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("mode", ["blocking"], indirect=True)
-async def test_what_was_turned_away(client: Any, server: Server, operation: str) -> None:
+async def test_what_was_turned_away(mode: Mode, server: Server, operation: str) -> None:
     path = CALLS[operation][0]
     for status in (429, 503):
+        client = mode.client(server)
         server.seen.clear()
-        server.on(path, error_answer(status), error_answer(status), json_answer(GOOD))
+        server.on(path, error_answer(status), error_answer(status), good(operation))
         if operation in PAID or (operation in STORED and status == 503):
             with pytest.raises(APIStatusError) as caught:
                 await call(client, operation)
@@ -158,7 +164,7 @@ async def test_what_never_left(mode: Mode, operation: str, monkeypatch: pytest.M
             io.account.settings.__dict__["base_url"] = server.url
 
         monkeypatch.setattr("callsheet.io.IO.sleep", sleep)
-        server.on(CALLS[operation][0], json_answer(GOOD))
+        server.on(CALLS[operation][0], good(operation))
         client = mode.client(base_url=f"http://127.0.0.1:{address[1]}")
         await call(client, operation)
         assert len(server.seen) == 1
@@ -185,8 +191,23 @@ async def test_refused_connections(mode: Mode) -> None:
     assert [(io.outcome, io.meta.attempts) for io in Wire.ios] == [("not_sent", n) for n in (1, 2, 3)]
 
 
+async def test_a_call_that_did_not_arrive_is_tried_once_more(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who offers a call waits for its answer: two attempts, not three."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    slept = []
+
+    async def sleep(io: Any, seconds: float) -> None:
+        slept.append(io.outcome)
+
+    monkeypatch.setattr("callsheet.io.IO.sleep", sleep)
+    with pytest.raises(APIConnectionError):
+        await mode.client(base_url=f"http://127.0.0.1:{port}").relay_sdp(sdp=OFFER)
+    assert slept == ["not_sent"]
+
+
 async def test_a_name_that_does_not_resolve(mode: Mode) -> None:
-    client = mode.client(base_url="http://nobody.invalid")
+    client = mode.client(base_url="https://nobody.invalid")
     with pytest.raises(APIConnectionError) as caught:
         await client.generate_video(prompt="A fox")
     assert caught.value.sent is False
@@ -267,7 +288,7 @@ async def test_hints_are_obeyed(client: Any, server: Server, header: str, value:
     started = time.monotonic()
     video = await client.get_video(video_id="v1", provider="wire")
     took = time.monotonic() - started
-    assert least <= took < least + 0.3
+    assert least <= took < least + 2  # no more than what a busy machine adds
     assert video.meta.attempts == 2
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from callsheet import APIConnectionError, GetVideo, Provider, ProviderSettings, status_error
 from callsheet import headers as hints
+from callsheet.io import Sent
 from callsheet.operations import OPERATIONS
 from callsheet.routing.retry import MAX_ATTEMPTS, MAX_HINT, delay_before_retry
 
@@ -75,7 +76,7 @@ class SeenIO:
 
     provider: Any = field(factory=lambda: Provider(ProviderSettings()))
     outcome: str = "not_sent"
-    sent: list[Any] = field(factory=lambda: [object()])
+    sent: list[Any] = field(factory=lambda: [Sent("GET", False, "maybe")])
     deadline: float = field(factory=lambda: time.monotonic() + 1000)
 
 
@@ -111,3 +112,35 @@ def test_no_second_attempt_without_a_first_request() -> None:
     """An error before anything was sent is a local one: asking again would meet it again."""
     io: Any = SeenIO(sent=[])
     assert delay_before_retry(OPERATIONS["get_video"], GetVideo(video_id="v"), APIConnectionError("x"), io, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("spelled", "seconds"),
+    [
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("120ms", 0.12),
+        ("50.529s", 50.529),
+        ("1h2m3.5s", 3723.5),
+        ("10", 10.0),
+        ("300", 300.0),
+        ("17µs", 17e-6),
+        ("soon", None),
+        ("", None),
+        ("s", None),
+        ("1s ", None),
+        ("-1s", None),
+        ("1.s", None),
+        ("١s", None),
+    ],
+)
+def test_when_a_limit_is_whole_again(spelled: str, seconds: float | None) -> None:
+    """Go's durations, and plain seconds."""
+    told = hints.reset_after({"x-ratelimit-reset-requests": spelled, "x-ratelimit-limit-requests": "5"})
+    assert told == ({} if seconds is None else {"requests": pytest.approx(seconds)})
+
+
+@given(st.text(max_size=20))
+def test_odd_resets_are_no_error(text: str) -> None:
+    told = hints.reset_after({"x-ratelimit-reset-tokens": text})
+    assert all(0 <= seconds < float("inf") for seconds in told.values())

@@ -77,20 +77,7 @@ class Wire(Provider):
         if request.if_range:
             headers["if-range"] = request.if_range
         stream = await io.stream(Request("GET", f"/videos/{request.video_id}/content", headers=headers))
-        size = stream.headers.get("content-length")
-        start, total = 0, None
-        if stream.status == 206:
-            span, _, whole = stream.headers["content-range"].removeprefix("bytes ").partition("/")
-            start, total = int(span.partition("-")[0]), None if whole == "*" else int(whole)
-        return Download(
-            stream,
-            content_type=stream.headers.get("content-type", ""),
-            size=None if size is None else int(size),
-            start=start,
-            total=total,
-            etag=stream.headers.get("etag"),
-            partial=stream.status == 206,
-        )
+        return await Download.of(stream)
 
     @hookimpl
     async def responses(self, request: m.CreateResponse, io: IO) -> m.Response | Stream:

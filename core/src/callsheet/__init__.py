@@ -72,6 +72,7 @@ _FUNCTIONS = (*OPERATIONS, "wait", "providers")
 
 __all__ = [
     "IO",
+    "OPERATIONS",
     "APIConnectionError",
     "APIError",
     "APIResponseValidationError",
@@ -159,6 +160,7 @@ __all__ = [
     "VideoList",
     "VideoRef",
     "WaitTimeoutError",
+    "WebhookVerificationError",
     "Wrap",
     "aio",
     "cancel_response",

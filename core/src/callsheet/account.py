@@ -9,13 +9,23 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from attrs import field, frozen
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from callsheet.errors import ConfigurationError
 
-__all__ = ["Account", "ProviderSettings"]
+__all__ = ["Account", "ProviderSettings", "long_enough", "names_a_secret"]
 
 _SECRET_HEADER = re.compile("key|token|secret|auth|cookie|password|credential", re.IGNORECASE)
+
+
+def names_a_secret(header: str) -> bool:
+    """Whether a header's name tells that its value is a secret."""
+    return _SECRET_HEADER.search(header) is not None
+
+
+def long_enough(secret: str) -> bool:
+    """Whether a key is one. "x" or "none" is what a server without keys is given, and would be found everywhere."""
+    return len(secret) >= 8
 
 
 class ProviderSettings(BaseModel):
@@ -37,17 +47,30 @@ class ProviderSettings(BaseModel):
     """Sent with every request to this account."""
     timeout: float = 600.0
     """Seconds for a whole call, retries included, until its answer (for a stream: until it begins)."""
+    allow_http: bool = False
+    """Whether a key may travel unencrypted, by http:// to another machine. To this one it always may."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        value = value.strip() if value else None
+        if value and not value.lower().startswith(("http://", "https://")):
+            raise ValueError(
+                "an address that begins with https:// is wanted (or http://, for a server on this machine)"
+            )
+        return value or None
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether only the async client can use it: a setting of it is an async function."""
+        return False
 
     def secrets(self) -> list[str]:
-        """The values that must never leave for another origin, nor appear in any text.
-
-        Those of under 8 characters are left out: "x" or "none" is what a server without keys is given, and would be
-        found everywhere.
-        """
+        """The values that must never leave for another origin, nor appear in any text. See `long_enough`."""
         values = [getattr(self, name) for name in type(self).model_fields]
         keys = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-        keys += [value for name, value in self.headers.items() if _SECRET_HEADER.search(name)]
-        return [key for key in keys if len(key) >= 8]
+        keys += [value for name, value in self.headers.items() if names_a_secret(name)]
+        return [key for key in keys if long_enough(key)]
 
 
 def _same_address(url: str | None) -> str | None:

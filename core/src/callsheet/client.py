@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, cast, overload
+from typing import Any, ClassVar, Literal, Self, Unpack, cast, overload
 
 from callsheet import models as m
 from callsheet.body import Source
@@ -46,6 +46,8 @@ class Client(TextMethods, BaseClient):
     BadRequestError for input that is wrong, UnsupportedOperation (a NotImplementedError) where the provider does not do
     the operation, APIError and its kinds for what providers say.
     """
+
+    _blocking: ClassVar[bool] = True
 
     @property
     def transport(self) -> Transport:

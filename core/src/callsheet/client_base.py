@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -40,6 +40,8 @@ FilePath = str | os.PathLike[str]
 class BaseClient:
     """See `callsheet.Client` for the arguments."""
 
+    _blocking: ClassVar[bool] = False
+
     def __init__(
         self,
         model: str | None = None,
@@ -63,6 +65,8 @@ class BaseClient:
                     f"{', '.join(options)}: say for which provider, by model='provider/model' or provider='...'"
                 )
             accounts.add(named, options)
+        if self._blocking:
+            accounts.refuse_async_settings()
         self.timeout = timeout
         self._transport = transport
         self._lock = threading.Lock()

@@ -10,6 +10,7 @@
     ├── UnsupportedOperation (NotImplementedError)   this provider does not do this; status 501
     ├── VideoFailedError                      `wait` saw the job end as failed; carries the video
     ├── WaitTimeoutError (TimeoutError)       `wait` ran out of time; the job goes on
+    ├── WebhookVerificationError              a webhook's delivery is not genuine, too old, or no event; status 400
     └── APIError                              a provider answered with an error, or not at all
         ├── APIConnectionError (ConnectionError)
         │   └── APITimeoutError (TimeoutError)
@@ -56,6 +57,7 @@ __all__ = [
     "UnsupportedOperation",
     "VideoFailedError",
     "WaitTimeoutError",
+    "WebhookVerificationError",
     "status_error",
 ]
 
@@ -178,6 +180,12 @@ class WaitTimeoutError(CallsheetError, TimeoutError):
             f"video {video.id} is still {video.status} ({video.progress or 0} %) after {seconds:g} s."
             " The job goes on: wait for the same id again, with a longer timeout."
         )
+
+
+class WebhookVerificationError(CallsheetError):
+    """A webhook's delivery is refused. `code` says why: see `callsheet.webhooks.verify`. `param` names the header."""
+
+    status_code = 400
 
 
 class APIError(CallsheetError):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar
 
 from attrs import Factory, define, field
@@ -12,11 +15,13 @@ from pydantic import SecretStr
 
 from callsheet import headers as hints
 from callsheet.body import Body
-from callsheet.errors import APIResponseValidationError
+from callsheet.errors import APIConnectionError, APIResponseValidationError
 
 __all__ = ["ByteStream", "Incoming", "Outgoing", "Reply", "Request", "Transport"]
 
 T = TypeVar("T")
+MAX_DIGITS = 4300
+"""As long as Python lets an integer in text be."""
 
 
 @define(eq=False)
@@ -54,9 +59,13 @@ class Reply:
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The decoded JSON document. Raises APIResponseValidationError when it is none."""
+        """The decoded JSON document. Raises APIResponseValidationError when it is none.
+
+        Integers are exact, and so are numbers beyond what a float can hold (1e400 is read as the whole number that it
+        is). Of a key that stands there twice the last value counts. Lone surrogates stay what they are.
+        """
         try:
-            return json.loads(self.content)
+            return json.loads(self.content, parse_float=_number)
         except (ValueError, RecursionError) as error:
             kind = self.headers.get("content-type", "no content type")
             raise APIResponseValidationError(
@@ -73,6 +82,17 @@ class Reply:
                 request_id=self.request_id,
             )
         return document
+
+
+def _number(text: str) -> float | int:
+    """A number with a fraction or an exponent. One that is too big for a float is a whole number, and read as such."""
+    number = float(text)
+    if not math.isinf(number):
+        return number
+    exact = Decimal(text)
+    if exact.adjusted() >= MAX_DIGITS:
+        raise ValueError(f"a number of more than {MAX_DIGITS:,} digits")
+    return int(exact)
 
 
 @define(eq=False)
@@ -124,6 +144,17 @@ class ByteStream:
             return chunk
         await self.aclose()
         raise StopAsyncIteration
+
+    async def drain(self, seconds: float = 1.0) -> None:
+        """Read on to the end, for so long at most, and close.
+
+        For streams whose last event has come: a connection whose answer was read to its end is used again.
+        """
+        deadline = time.monotonic() + seconds
+        with suppress(APIConnectionError):
+            while time.monotonic() < deadline and await self._incoming.read(deadline):
+                pass
+        await self.aclose()
 
     async def aclose(self) -> None:
         await self._incoming.aclose()

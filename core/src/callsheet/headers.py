@@ -7,9 +7,13 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-__all__ = ["can_be_sent", "limits", "poll_after", "request_id", "retry_after", "should_retry"]
+__all__ = ["can_be_sent", "limits", "poll_after", "request_id", "reset_after", "retry_after", "should_retry"]
 
 Headers = Mapping[str, str]
+_RESET = "x-ratelimit-reset-"
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_GO_STEP = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|ns)", re.ASCII)
+_GO_DURATION = re.compile(f"(?:{_GO_STEP.pattern})+", re.ASCII)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ -~\t]*[!-~])?)?")
 
@@ -47,6 +51,23 @@ def request_id(headers: Headers) -> str | None:
 def limits(headers: Headers) -> dict[str, str]:
     """The rate-limit headers, as they were spelled."""
     return {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
+
+
+def reset_after(headers: Headers) -> dict[str, float]:
+    """Seconds until each rate limit is whole again, by what it counts ("requests", "tokens").
+
+    Vendors spell `x-ratelimit-reset-*` as plain seconds or as Go's durations ("6m0s", "120ms"); what is neither is left out.
+    """
+    spelled = {name.removeprefix(_RESET): value for name, value in headers.items() if name.startswith(_RESET)}
+    return {what: seconds for what, text in spelled.items() if (seconds := _duration(text)) is not None}
+
+
+def _duration(text: str) -> float | None:
+    if (seconds := _number(text)) is not None:
+        return seconds
+    if not _GO_DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _GO_STEP.findall(text))
 
 
 def can_be_sent(name: str, value: str) -> bool:

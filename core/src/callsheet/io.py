@@ -13,10 +13,10 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import unquote_plus, urljoin
 
-from attrs import Factory, define, field, frozen
-from pydantic import SecretStr
+from attrs import Factory, define, evolve, field, frozen
 
 from callsheet import headers as hints
+from callsheet.account import long_enough, names_a_secret
 from callsheet.body import Body, Upload
 from callsheet.errors import (
     APIConnectionError,
@@ -28,7 +28,7 @@ from callsheet.errors import (
 )
 from callsheet.exchange import ByteStream, Incoming, Outgoing, Reply, Request, Transport
 from callsheet.models.base import Meta
-from callsheet.urls import origin, parsed, path_segment, with_query
+from callsheet.urls import is_loopback, origin, parsed, path_segment, with_query
 
 if TYPE_CHECKING:
     from callsheet.account import Account
@@ -60,6 +60,8 @@ class Sent:
     method: str
     billable: bool
     outcome: Outcome
+    refused: bool = False
+    """Whether the vendor promises, by the status it answered, that no paid work began."""
 
 
 @define(eq=False)
@@ -74,6 +76,7 @@ class IO:
     """A reading of time.monotonic(): when the call, all its attempts together, must be over."""
     meta: Meta = Factory(Meta)
     sent: list[Sent] = field(factory=list, init=False)
+    _credentials: list[str] = field(factory=list, init=False, repr=False)
 
     async def send(self, request: Request, max_bytes: int = 32 * MEGABYTE) -> Reply:
         """Send a request and read its whole answer.
@@ -152,7 +155,10 @@ class IO:
             headers |= _lower(self.account.settings.headers)
         if request.auth is not None:
             self._guard_origin(url)
-            headers |= _lower(await self.provider.auth_headers(request, self))
+            credential = _lower(await self.provider.auth_headers(request, self))
+            shown = [value.rpartition(" ")[2] for name, value in credential.items() if names_a_secret(name)]
+            self._credentials = [key for key in shown if long_enough(key)]
+            headers |= credential
         headers |= _lower(request.headers)
         self._guard_secrets(url, headers)
         for name, value in headers.items():
@@ -183,19 +189,19 @@ class IO:
         self._note(incoming)
         return incoming
 
-    def _settle(self, outcome: Outcome) -> None:
-        last = self.sent[-1]
-        self.sent[-1] = Sent(last.method, last.billable, outcome)
+    def _settle(self, outcome: Outcome, refused: bool = False) -> None:
+        self.sent[-1] = evolve(self.sent[-1], outcome=outcome, refused=refused)
 
     def _note(self, incoming: Incoming) -> None:
         """Keep what the headers tell, and what the status tells about acceptance."""
         status = incoming.status
-        declared = status in self.provider.rejects_before_accepting
-        if declared or (400 <= status < 500 and status not in {408, 409}):
-            self._settle("rejected")
+        refused = status >= 400 and self.provider.refused(status, incoming.headers)
+        if refused or (400 <= status < 500 and status not in {408, 409}):
+            self._settle("rejected", refused)
         self.meta.request_id = hints.request_id(incoming.headers) or self.meta.request_id
         self.meta.poll_after = hints.poll_after(incoming.headers)
         self.meta.limits = hints.limits(incoming.headers)
+        self.meta.reset_after = hints.reset_after(incoming.headers)
 
     async def _read(self, request: Request, incoming: Incoming, max_bytes: int) -> Reply:
         if _encoding(incoming):
@@ -215,13 +221,13 @@ class IO:
             with suppress(APIConnectionError):
                 while len(content) < MEGABYTE and (chunk := await incoming.read(self.deadline)):
                     content += chunk
-        for secret in self._secrets(request):  # an upstream that quotes the key must not put it into our errors
+        for secret in self._secrets():  # an upstream that quotes the key must not put it into our errors
             content = content.replace(secret.encode(), b"[secret]")
         return Reply(incoming.status, incoming.headers, content, request.url)
 
-    def _secrets(self, request: Request) -> list[str]:
-        ephemeral = [request.auth.get_secret_value()] if isinstance(request.auth, SecretStr) else []
-        return [secret for secret in [*self.account.settings.secrets(), *ephemeral] if secret]
+    def _secrets(self) -> list[str]:
+        """The account's secrets, and what was shown as credential: an ephemeral key, a token that was fetched."""
+        return [*self.account.settings.secrets(), *self._credentials]
 
     def _error(self, reply: Reply) -> Exception:
         """What the provider makes of an error answer; the status as it stands if it makes nothing of it."""
@@ -277,12 +283,17 @@ class IO:
             )
 
     def _guard_secrets(self, url: str, headers: Mapping[str, str]) -> None:
-        """However a secret got into a request: it goes to the account's own origin or nowhere."""
-        if self._is_home(url):
+        """However a secret got into a request: it goes to the account's own origin or nowhere, and not in the open."""
+        open_wire = url.lower().startswith("http:") and not is_loopback(url) and not self.account.settings.allow_http
+        if self._is_home(url) and not open_wire:
             return
         carried = [url, unquote_plus(url), *headers.values()]
-        if any(secret in text for secret in self.account.settings.secrets() for text in carried):
+        if any(secret in text for secret in self._secrets() for text in carried):
             self._guard_origin(url)
+            raise ConfigurationError(
+                f"provider '{self.account.provider}': the key would travel unencrypted to {origin(url)[1]}; use https://,"
+                " or set allow_http=true for the account if that network is trusted"
+            )
 
     def _redirected(self, request: Request, location: str) -> Request:
         target = urljoin(self._address(request), location) if location else ""

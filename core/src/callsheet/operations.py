@@ -21,8 +21,8 @@ class Operation:
     `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
     be sent again; `after_rejection` says so of one that was answered 429 (or 503, where nothing is billed),
     `after_ambiguity` of one of which nobody knows whether it was accepted ("unstored": only if it leaves nothing behind
-    upstream; `stores_by_default` says what a request means that says nothing of it). `takes_model`: the request chooses a
-    model, so that a client's default model is filled in.
+    upstream; `stores_by_default` says what a request means that says nothing of it), and `attempts` how often in all.
+    `takes_model`: the request chooses a model, so that a client's default model is filled in.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Operation:
     after_ambiguity: Resend = "always"
     takes_model: bool = False
     stores_by_default: bool = False
+    attempts: int = 3
 
     def may_resend_blindly(self, request: m.OperationRequest, attempt: int) -> bool:
         """Whether attempt number `attempt` + 1 is allowed though attempt `attempt` may have been accepted."""
@@ -52,7 +53,12 @@ class Operation:
 
 
 def _creates(
-    name: str, request: type[m.OperationRequest], result: type[Any], route: str, takes_model: bool = False
+    name: str,
+    request: type[m.OperationRequest],
+    result: type[Any],
+    route: str,
+    takes_model: bool = False,
+    attempts: int = 3,
 ) -> Operation:
     """An operation that begins paid work: sent again only if it was not sent, or the provider says how it refuses."""
     return Operation(
@@ -65,6 +71,7 @@ def _creates(
         after_rejection=False,
         after_ambiguity="never",
         takes_model=takes_model,
+        attempts=attempts,
     )
 
 
@@ -88,7 +95,7 @@ _ALL = (
         after_ambiguity="once",
         takes_model=True,
     ),
-    _creates("relay_sdp", m.RelaySDP, m.RealtimeCall, "/realtime/calls", takes_model=True),
+    _creates("relay_sdp", m.RelaySDP, m.RealtimeCall, "/realtime/calls", takes_model=True, attempts=2),
     Operation("hang_up", m.HangUp, None, "POST", "/realtime/calls/{call_id}/hangup"),
     Operation(
         "responses",

@@ -42,8 +42,8 @@ class Provider:
     key and no network; `notes` says of operations why they are missing or how they are done ("vendor cannot", "retired
     2026-09-24", "emulated") and is read by reports only; `models` names models and the operations that each is for: it
     fills lists and suggestions, and is never a limit; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key");
-    `rejects_before_accepting` holds the error statuses by which
-    the vendor promises that no paid work began, so that the request may be sent again.
+    `rejects_before_accepting` holds the error statuses by which the vendor promises that no paid work began, so that the
+    request may be sent again (see also `refused`).
     """
 
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
@@ -80,6 +80,10 @@ class Provider:
             + "pass api_key=... to the client",
             provider=io.account.provider,
         )
+
+    def refused(self, status: int, headers: Mapping[str, str]) -> bool:  # noqa: ARG002  for those whose word is a header
+        """Whether the vendor promises by an error answer that no paid work began. Header names are lower case."""
+        return status in self.rejects_before_accepting
 
     def error(self, reply: Reply) -> CallsheetError:
         """Turn an error answer into the exception to raise. The default reads OpenAI's envelope, leniently."""

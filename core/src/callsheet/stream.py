@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from attrs import Factory, define, field, frozen
 
-from callsheet.errors import CallsheetError
+from callsheet.errors import APIResponseValidationError, CallsheetError
 from callsheet.models.base import Meta
 
+if TYPE_CHECKING:
+    from callsheet.exchange import ByteStream
+
 __all__ = ["Download", "Event", "Source", "Stream"]
+
+_DIGITS = re.compile("[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -145,6 +152,31 @@ class Download(_Closing):
     etag: str | None = None
     partial: bool = False
     meta: Meta = Factory(Meta)
+
+    @classmethod
+    async def of(cls, answer: ByteStream) -> Download:
+        """A download out of an answer, with what its headers say (RFC 9110).
+
+        Raises APIResponseValidationError, and closes the answer, when it is a page or a document instead of bytes, or a
+        part (206) that does not say which.
+        """
+        headers = answer.headers
+        kind = headers.get("content-type") or "application/octet-stream"
+        span = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        problem = ""
+        if kind.partition(";")[0].strip().lower() in {"text/html", "application/json"}:
+            problem = f"with {kind[:60]} where a file was expected"
+        elif answer.status == 206 and span is None:
+            problem = "with a part of the file and did not say with which (no usable Content-Range)"
+        if problem:
+            await answer.aclose()
+            raise APIResponseValidationError(f"the provider answered {answer.status} {problem}")
+        length = headers.get("content-length", "")
+        size = int(length) if _DIGITS.fullmatch(length) else None
+        if answer.status != 206 or span is None:
+            return cls(answer, kind, size, total=size, etag=headers.get("etag"))
+        total = None if span["total"] == "*" else int(span["total"])
+        return cls(answer, kind, size, int(span["first"]), total, headers.get("etag"), partial=True)
 
     async def __anext__(self) -> bytes:
         if self._closed:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from callsheet.errors import ConfigurationError, NotFoundError
 
-__all__ = ["origin", "parsed", "path_segment", "with_query"]
+__all__ = ["is_loopback", "origin", "parsed", "path_segment", "with_query"]
 
 
 def path_segment(id: str) -> str:
@@ -31,6 +33,16 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what decides whether a secret may go there."""
     parts = parsed(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own, so that nobody can listen on the way."""
+    host = (parsed(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return False
 
 
 def parsed(url: str) -> SplitResult:

@@ -85,7 +85,8 @@ class Meta:
     """What is known about how a result came about. It is not part of the document.
 
     `poll_after` is in seconds: how long the provider asks to wait before the next look at a job.
-    `limits` holds the rate-limit headers as the provider spelled them.
+    `limits` holds the rate-limit headers as the provider spelled them; `reset_after` how many seconds it is until each
+    of these limits ("requests", "tokens") is whole again.
     """
 
     provider: str | None = None
@@ -94,6 +95,7 @@ class Meta:
     poll_after: float | None = None
     attempts: int = 1
     limits: dict[str, str] = Factory(dict)
+    reset_after: dict[str, float] = Factory(dict)
 
 
 class Result(Model):

@@ -69,4 +69,4 @@ class ChatCompletion(Document):
 
     @property
     def text(self) -> str | None:
-        return self.choices[0].get("message", {}).get("content") if self.choices else None
+        return (self.choices[0].get("message") or {}).get("content") if self.choices else None

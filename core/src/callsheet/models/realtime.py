@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -37,6 +38,10 @@ class MintRealtimeSecret(OperationRequest):
 
 class RealtimeSecret(Result):
     """An ephemeral key. `value` is the secret itself; it is kept out of the repr."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # Some servers repeat the secret elsewhere: fields that are not known here are not shown.
+        return [("expires_at", self.expires_at)]
 
     value: str = Field(repr=False)
     expires_at: int

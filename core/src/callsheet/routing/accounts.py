@@ -99,6 +99,15 @@ class Accounts:
             f" Installed: {installed}. ({len(embedded)} of them work without a key.)"
         )
 
+    def refuse_async_settings(self) -> None:
+        """For sync clients. TypeError for an account that can be used from async code only."""
+        for account in self._configured.values():
+            if account.settings.needs_loop:
+                raise TypeError(
+                    f"a setting of account '{account.id}' at provider '{account.provider}' is an async function, which the"
+                    " sync client can't call; pass a plain function, or use AsyncClient"
+                )
+
     def is_name(self, name: str) -> bool:
         """Whether a word names a provider or an account."""
         return name in self._configured or name in self.registry.names()

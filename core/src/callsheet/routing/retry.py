@@ -2,7 +2,7 @@
 
 A request that may have started paid work is never sent twice unless it provably did not arrive - except chat and
 responses that are not stored, of which a lost answer leaves nothing behind but its price. Attempts end at three, at the
-call's deadline, and wherever the upstream says so.
+call's deadline, at the account's budget, and wherever the upstream says so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from callsheet.errors import APIConnectionError, APIError, APIResponseValidation
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
 from callsheet.operations import Operation
+from callsheet.routing.budget import RetryBudget
 
 __all__ = ["MAX_ATTEMPTS", "delay_before_retry", "with_retries"]
 
@@ -28,18 +29,25 @@ MAX_HINT = 120.0
 
 
 async def with_retries(
-    operation: Operation, request: OperationRequest, new_io: Callable[[], IO], attempt: Callable[[IO], Awaitable[T]]
+    operation: Operation,
+    request: OperationRequest,
+    new_io: Callable[[], IO],
+    attempt: Callable[[IO], Awaitable[T]],
+    budget: RetryBudget,
 ) -> T:
     """Run attempts, each with an io of its own, until one succeeds or none may follow.
 
     The error of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
     """
     number, unknown = 1, None
+    budget.began()
     while True:
         io = new_io()
         io.meta.attempts = number
         try:
-            return await _understood(attempt(io), io)
+            result = await _understood(attempt(io), io)
+            budget.succeeded()
+            return result
         except APIError as error:
             if unknown is not None and error.status_code == 404 and operation.method != "GET":
                 unknown.add_note("A second attempt found nothing there: the first one was probably carried out.")
@@ -49,6 +57,9 @@ async def with_retries(
             if delay is None or time.monotonic() + delay >= io.deadline:
                 if io.outcome == "maybe" and not operation.may_resend_blindly(request, number):
                     error.should_retry = False
+                raise
+            if not budget.spend(throttled=error.status_code in {429, 503}):
+                error.add_note("Not tried again: too many calls to this account have failed of late.")
                 raise
             await io.sleep(delay)
             number += 1
@@ -72,7 +83,7 @@ def delay_before_retry(
     operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int
 ) -> float | None:
     """Seconds to wait before attempt `number` + 1, or None when there must be none."""
-    if number >= MAX_ATTEMPTS or not io.sent or error.should_retry is False:
+    if number >= min(MAX_ATTEMPTS, operation.attempts) or not io.sent or error.should_retry is False:
         return None
     if any(upload.started and not upload.replayable for upload in request.uploads()):
         return None
@@ -87,7 +98,7 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
     if isinstance(error, APIConnectionError) and not error.sent:
         # The request that failed did not arrive; an earlier one of the same attempt may have.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
-    declared = error.status_code in io.provider.rejects_before_accepting
+    declared = io.sent[-1].refused
     turned_away = error.status_code == 429 or (error.status_code == 503 and not operation.billable)
     if declared or (turned_away and operation.after_rejection):
         # io has noted the refusal as such; what the same attempt sent before may have been accepted.

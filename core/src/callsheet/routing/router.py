@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
 from callsheet.account import Account
 from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
@@ -14,6 +15,7 @@ from callsheet.io import IO, Transport
 from callsheet.models.base import IdKind, Meta, OperationRequest
 from callsheet.operations import OPERATIONS
 from callsheet.routing.accounts import Accounts
+from callsheet.routing.budget import RetryBudget
 from callsheet.routing.retry import with_retries
 from callsheet.routing.rewrite import replace_ids, with_managed_ids
 from callsheet.stream import Stream
@@ -39,6 +41,7 @@ class Router:
     default_provider: str | None = None
     models: dict[str, Deployment] = Factory(dict)
     """The configured model names. Where the accounts are `configured_only` there are no others."""
+    _budgets: defaultdict[str, RetryBudget] = field(factory=lambda: defaultdict(RetryBudget), init=False, repr=False)
 
     async def call(
         self,
@@ -74,7 +77,7 @@ class Router:
             return self._finished(result, io, account)
 
         try:
-            return await with_retries(operation, request, new_io, attempt)
+            return await with_retries(operation, request, new_io, attempt, self._budgets[account.id])
         except CallsheetError as error:
             error.provider = error.provider or account.provider
             _say_managed_ids(error, known)
@@ -203,4 +206,5 @@ def _merged(said: Meta, seen: Meta, account: Account) -> Meta:
         poll_after=seen.poll_after if said.poll_after is None else said.poll_after,
         attempts=seen.attempts,
         limits=said.limits or seen.limits,
+        reset_after=said.reset_after or seen.reset_after,
     )

@@ -1,0 +1,47 @@
+"""How many retries an account's failures may cause: when an upstream is down, asking it more often makes it no better."""
+
+from __future__ import annotations
+
+import threading
+
+from attrs import define, field
+
+__all__ = ["RetryBudget"]
+
+FULL = 500
+COST = 14
+COST_WHEN_THROTTLED = 5
+"""A refusal costs the upstream little, and a failure more; each success earns one back."""
+SHARE = 0.2
+ALWAYS = 3
+"""Retries in all: a fifth of the calls, and these besides, so that a program's first calls have some."""
+
+
+@define
+class RetryBudget:
+    """One account's. A bucket bounds a burst of retries, a share of all calls what there may be over time."""
+
+    tokens: int = FULL
+    calls: int = 0
+    retries: int = 0
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+
+    def began(self) -> None:
+        """A call begins."""
+        with self._lock:
+            self.calls += 1
+
+    def succeeded(self) -> None:
+        """A call succeeded."""
+        with self._lock:
+            self.tokens = min(FULL, self.tokens + 1)
+
+    def spend(self, throttled: bool) -> bool:
+        """Pay for a retry. False, and nothing is paid, when there must be none."""
+        cost = COST_WHEN_THROTTLED if throttled else COST
+        with self._lock:
+            if cost > self.tokens or self.retries + 1 > SHARE * self.calls + ALWAYS:
+                return False
+            self.tokens -= cost
+            self.retries += 1
+            return True

@@ -1,0 +1,70 @@
+"""The provider: who is asked, how errors are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from callsheet import (
+    IO,
+    OPERATIONS,
+    APIStatusError,
+    CallsheetError,
+    ProviderSettings,
+    Reply,
+    Request,
+    envelope_error,
+)
+from callsheet import headers as hints
+from callsheet_openai.realtime import Realtime
+from callsheet_openai.settings import OpenAISettings
+from callsheet_openai.text import Text
+from callsheet_openai.videos import Videos
+
+__all__ = ["OpenAIProvider"]
+
+VIDEO_OPERATIONS = tuple(name for name, operation in OPERATIONS.items() if operation.route.startswith("/videos"))
+NO_USE_IN_RETRYING = {"insufficient_quota", "credit_balance_exhausted"}
+
+
+class OpenAIProvider(Videos, Realtime, Text):
+    """Speaks OpenAI's wire format, to OpenAI or to whom `base_url` names. Any model's name will do."""
+
+    Settings: ClassVar[type[ProviderSettings]] = OpenAISettings
+    # OpenAI's documents name 429 as a refusal that costs nothing: the request was not looked at.
+    rejects_before_accepting: ClassVar[frozenset[int]] = frozenset({429})
+    retired: ClassVar[Mapping[str, str]] = {
+        "api.openai.com": "OpenAI shut its Videos API down on 2026-09-24; set base_url to a server that still serves it, or"
+        " use another provider (`callsheet providers --operation generate_video`)",
+    }
+    """Hosts that no longer serve /videos, and what to say of that."""
+    notes: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        VIDEO_OPERATIONS, "retired at OpenAI itself on 2026-09-24; works with compatible servers (base_url)"
+    )
+
+    async def auth_headers(self, request: Request, io: IO) -> Mapping[str, str]:
+        """Bearer, and the organisation and project that the account names."""
+        scope = {"openai-organization": self.settings.organization, "openai-project": self.settings.project}
+        chosen = {name: value for name, value in scope.items() if value}
+        return {**await super().auth_headers(request, io), **chosen}
+
+    def refused(self, status: int, headers: Mapping[str, str]) -> bool:
+        """429 always; 503 when the server says that the same request may be sent again."""
+        return super().refused(status, headers) or (status == 503 and hints.should_retry(headers) is True)
+
+    def error(self, reply: Reply) -> CallsheetError:
+        """OpenAI's envelope. A used-up quota does not come back by asking again."""
+        error = envelope_error(reply)
+        if error.code in NO_USE_IN_RETRYING:
+            error.should_retry = False
+        if reply.url.startswith("/videos") and reply.status not in {401, 429}:
+            self._explain_retirement(error)
+        return error
+
+    def _explain_retirement(self, error: APIStatusError) -> None:
+        host = urlsplit(self.settings.base_url or "").hostname or ""
+        for name, explanation in self.retired.items():
+            if host == name or host.endswith(f".{name}"):
+                error.message = f"{error.message} ({explanation})"
+                error.args = (error.message,)

@@ -1,0 +1,103 @@
+"""Realtime over WebRTC: ephemeral keys, the SDP exchange, hanging up.
+
+Wire: OpenAI's API reference of realtime client secrets and calls. With an ephemeral key the offer is the body itself,
+as browsers send it; with the account's key it is one part of a form and the session the other.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from callsheet import (
+    IO,
+    APIResponseValidationError,
+    BadRequestError,
+    Body,
+    HangUp,
+    MintRealtimeSecret,
+    Provider,
+    RealtimeCall,
+    RealtimeSecret,
+    RelaySDP,
+    Reply,
+    Request,
+    hookimpl,
+    path_segment,
+)
+
+__all__ = ["Realtime", "session_of"]
+
+SDP = "application/sdp"
+
+
+class Realtime(Provider):
+    """The three operations on /realtime."""
+
+    @hookimpl
+    async def mint_realtime_secret(self, request: MintRealtimeSecret, io: IO) -> RealtimeSecret:
+        """POST /realtime/client_secrets."""
+        document = {**request.wire(), "session": session_of(request)}
+        for name in ("model", "safety_identifier"):
+            document.pop(name, None)
+        document = {name: value for name, value in document.items() if value is not None}
+        headers = {"openai-safety-identifier": request.safety_identifier} if request.safety_identifier else {}
+        reply = await io.send(Request("POST", "/realtime/client_secrets", headers, body=Body.json(document)))
+        return RealtimeSecret.model_validate(reply.document())
+
+    @hookimpl
+    async def relay_sdp(self, request: RelaySDP, io: IO) -> RealtimeCall:
+        """POST /realtime/calls. The offer's bytes and the answer's are not touched."""
+        query = self.call_query(request)
+        headers = {"accept": SDP}
+        if request.ephemeral_key is not None:
+            if request.session is not None:
+                raise BadRequestError(
+                    "an ephemeral key has its session already: leave session out, or the key", param="session"
+                )
+            query |= {"model": request.model}
+            body = Body([request.sdp], SDP)
+            sent = Request("POST", "/realtime/calls", headers, query, body, auth=request.ephemeral_key)
+        else:
+            fields: list[tuple[str, object]] = [("sdp", (request.sdp, SDP))]
+            if (session := session_of(request)) is not None:
+                fields.append(("session", (json.dumps(session).encode(), "application/json")))
+            sent = Request("POST", "/realtime/calls", headers, query, Body.form(fields))
+        reply = await io.send(sent)
+        if not reply.content.startswith(b"v=0"):
+            kind = reply.headers.get("content-type", "no content type")
+            raise APIResponseValidationError(
+                f"the provider answered {reply.status} with {len(reply.content)} bytes of {kind[:60]} where an SDP answer"
+                " was expected",
+                request_id=reply.request_id,
+            )
+        return RealtimeCall(id=_call_id(reply), sdp=reply.content)
+
+    @hookimpl
+    async def hang_up(self, request: HangUp, io: IO) -> None:
+        """POST /realtime/calls/{id}/hangup."""
+        await io.send(Request("POST", f"/realtime/calls/{path_segment(request.call_id)}/hangup"))
+
+    def call_query(self, request: RelaySDP) -> dict[str, object]:
+        """What of a call goes into its address. OpenAI itself has no filter for what reaches the browser."""
+        if request.webrtcfilter:
+            raise BadRequestError(
+                "webrtcfilter is not something that this provider does; leave it out", param="webrtcfilter"
+            )
+        return {}
+
+
+def session_of(request: MintRealtimeSecret | RelaySDP) -> dict[str, Any] | None:
+    """The session with the model in it; None if neither is given. A transcription names its model further inside."""
+    session, model = request.session, request.model
+    if session is None and model is None:
+        return None
+    whole = {**({} if session and "type" in session else {"type": "realtime"}), **(session or {})}
+    return {**whole, "model": model} if model is not None and whole["type"] == "realtime" else whole
+
+
+def _call_id(reply: Reply) -> str | None:
+    """The last part of `Location`, which may be a path or a whole address."""
+    path = urlsplit(reply.headers.get("location", "")).path
+    return path.rstrip("/").rpartition("/")[2] or None

@@ -1,0 +1,137 @@
+"""Event streams of responses and chat: every event as it came, errors raised, and a broken-off answer told from a whole one.
+
+An answer has one last event: `response.completed`, `.incomplete` or `.failed`, and in chat `[DONE]`. A stream that ends
+without it was cut, even if the connection was closed politely.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+from typing import Any, Literal
+
+from attrs import define, field
+
+from callsheet import (
+    IO,
+    APIError,
+    APIResponseValidationError,
+    ByteStream,
+    Event,
+    Reply,
+    Request,
+    SSEEvents,
+    Stream,
+)
+
+__all__ = ["error_in_answer", "open_stream"]
+
+TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
+DONE = "[DONE]"
+MOST_OF_AN_ERROR = 1024 * 1024
+Kind = Literal["responses", "chat"]
+
+
+async def open_stream(request: Request, io: IO, kind: Kind) -> Stream:
+    """Send a request and hand out its events. Raises for an answer that is no event stream, before the first event."""
+    answer = await io.stream(request)
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "text/event-stream":
+        raise await _no_stream(answer, media_type)
+    return Stream(Checked(answer, kind))
+
+
+@define(eq=False)
+class Checked:
+    """The events of an answer, up to its last one."""
+
+    _answer: ByteStream
+    _kind: Kind
+    _events: SSEEvents = field(init=False)
+    _ended: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self._events = SSEEvents(self._answer)
+
+    async def __anext__(self) -> Event:
+        while not self._ended:
+            try:
+                event = await self._events.__anext__()
+            except StopAsyncIteration:
+                raise APIResponseValidationError(
+                    "the stream ended without its last event"
+                    f" ({DONE if self._kind == 'chat' else 'response.completed'}): what came before is not the whole answer"
+                ) from None
+            if event.raw.strip() == DONE:
+                self._ended = self._kind == "chat"  # elsewhere some servers add it; there it means nothing
+                continue
+            event = _named(event) if self._kind == "responses" else event
+            if event.type == "error" or '"error"' in event.raw:
+                _raise_error(event)
+            self._ended = self._kind == "responses" and event.type in TERMINAL
+            return event
+        # Only the end of the connection's answer is left to read; then another request may use it.
+        await self._answer.drain()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
+
+
+def _named(event: Event) -> Event:
+    """The event with its type, for servers that say it in the data only."""
+    if event.type != "message":
+        return event
+    data = _decoded(event)
+    kind = data.get("type")
+    return Event(kind, event.raw) if isinstance(kind, str) else event
+
+
+def _decoded(event: Event) -> dict[str, Any]:
+    try:
+        data = event.data
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _raise_error(event: Event) -> None:
+    """Raise what an error event says: `{"error": {...}}`, or the fields side by side as OpenAI's own schema has them.
+
+    A response that failed is none: it says so in `response.failed`, its last event.
+    """
+    data = _decoded(event)
+    inner = data.get("error")
+    if event.type != "error" and (not inner or data.get("type", "error") != "error"):
+        return
+    said: dict[str, Any] = inner if isinstance(inner, dict) else {**data, "message": inner or data.get("message")}
+    raise error_in_answer(said, data or event.raw)
+
+
+def error_in_answer(said: dict[str, Any], body: object) -> APIError:
+    """The exception for an error that came inside an answer of status 200."""
+    code, param = said.get("code") or said.get("type"), said.get("param")
+    return APIError(
+        str(said.get("message") or "the provider broke its answer off without saying why"),
+        code=None if code is None else str(code),
+        param=param if isinstance(param, str) else None,
+        body=body,
+    )
+
+
+async def _no_stream(answer: ByteStream, media_type: str) -> APIError:
+    content = b""
+    async with aclosing(answer):
+        async for chunk in answer:
+            content += chunk
+            if len(content) > MOST_OF_AN_ERROR:
+                break
+    reply = Reply(answer.status, answer.headers, content)
+    with suppress(APIResponseValidationError):
+        document = reply.json()
+        if isinstance(document, dict) and isinstance(document.get("error"), dict):
+            return error_in_answer(document["error"], document)
+    return APIResponseValidationError(
+        f"the provider answered {answer.status} with {media_type[:60] or 'no content type'} where events were expected;"
+        " perhaps the server does not stream",
+        request_id=reply.request_id,
+    )
