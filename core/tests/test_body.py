@@ -15,7 +15,7 @@ from core.tests.wire import KEY, registry
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callsheet import Body, Client, Upload
+from callsheet import BadRequestError, Body, Client, Upload
 from callsheet.body import CHUNK
 from callsheet.drive import finish, step_through
 
@@ -255,8 +255,9 @@ def test_a_media_type_can_not_add_headers() -> None:
 
 def test_json_that_utf8_can_not_spell() -> None:
     assert content(Body.json({"a": "\ud800"})) == b'{"a":"\\ud800"}'
-    with pytest.raises(ValueError, match="[Oo]ut of range"):
-        Body.json({"a": float("nan")})
+    for refused in (Body.json, lambda value: Body.form([("options", value)])):
+        with pytest.raises(BadRequestError, match="[Oo]ut of range"):
+            refused({"a": float("nan")})
     with pytest.raises(TypeError, match=r"io\.post_form"):
         Body.json({"a": Upload.of(b"x")})
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callsheet import APIResponseValidationError, Body, Reply
+from callsheet import APIResponseValidationError, BadRequestError, Body, Event, Reply, Stream
+from callsheet.drive import finish
+from callsheet.routing.rewrite import with_managed_ids
 
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -18,6 +20,18 @@ TREES = st.recursive(
     max_leaves=12,
 )
 SURROGATES = st.text(st.characters(categories=["Cs", "Ll"]), max_size=6)
+
+
+class Once:
+    """A source of one event."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    async def __anext__(self) -> Event:
+        return self.event
+
+    async def aclose(self) -> None: ...
 
 
 def read(text: str | bytes) -> Any:
@@ -84,5 +98,14 @@ def test_nan_is_read_and_refused_when_it_is_sent() -> None:
     read_back = read('{"logprob": NaN, "other": -Infinity}')
     assert math.isnan(read_back["logprob"])
     for value in read_back.values():
-        with pytest.raises(ValueError, match="not JSON compliant"):
+        with pytest.raises(BadRequestError, match="can't be written as JSON: .*not JSON compliant"):
             Body.json({"x": value})
+
+
+def test_events_are_read_and_rewritten_as_exactly() -> None:
+    """A response's own events are decoded to manage its ids: nothing else in them may change."""
+    text = '{"type":"response.completed","response":{"id":"resp_1","big":1e400,"odd":"\\ud800","one":1.0,"n":null}}'
+    stream = Stream(Once(Event("response.completed", text)))
+    event = finish(with_managed_ids(stream, lambda id, _kind: f"managed-{id}").__anext__())
+    assert event.data["response"] == {"id": "managed-resp_1", "big": 10**400, "odd": "\ud800", "one": 1.0, "n": None}
+    assert '"one":1.0,"n":null' in event.raw

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from attrs import define, field
 
+from callsheet.errors import BadRequestError
+
 __all__ = ["CHUNK", "Body", "Source", "Upload", "quoted"]
 
 CHUNK = 256 * 1024
@@ -158,16 +160,8 @@ class Body:
 
     @classmethod
     def json(cls, document: object) -> Body:
-        """A JSON document, in UTF-8, as compact as can be."""
-        try:
-            text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                text = json.dumps(
-                    document, separators=(",", ":")
-                )  # a lone surrogate has a spelling in JSON, none in UTF-8
-        except TypeError as error:
-            raise TypeError(f"{error}; a request that carries a file is a form: io.post_form") from None
-        return cls([text.encode()], "application/json")
+        """A JSON document, in UTF-8, as compact as can be. BadRequestError for NaN and Infinity: JSON has no such numbers."""
+        return cls([_json(document)], "application/json")
 
     @classmethod
     def form(cls, fields: Iterable[tuple[str, object]]) -> Body:
@@ -195,7 +189,7 @@ class Body:
                 case bytes() | Upload():
                     parts.append(value)
                 case _:
-                    parts.append(json.dumps(value, separators=(",", ":")).encode())
+                    parts.append(_json(value))
             parts.append(b"\r\n")
         parts.append(f"--{boundary}--\r\n".encode())
         return cls(parts, f"multipart/form-data; boundary={boundary}")
@@ -237,3 +231,16 @@ class Body:
 def quoted(name: str) -> str:
     """A field's or file's name as it stands between the quotes of a Content-Disposition header (WHATWG's escaping)."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _json(document: object) -> bytes:
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except TypeError as error:
+        raise TypeError(f"{error}; a request that carries a file is a form: io.post_form") from None
+    except (ValueError, RecursionError) as error:  # NaN, Infinity, a circle
+        raise BadRequestError(f"the request can't be written as JSON: {error}", code="invalid_value") from None
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
+        return json.dumps(document, separators=(",", ":")).encode()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeVar
 
 from attrs import Factory, define, field
@@ -16,12 +13,11 @@ from pydantic import SecretStr
 from callsheet import headers as hints
 from callsheet.body import Body
 from callsheet.errors import APIConnectionError, APIResponseValidationError
+from callsheet.jsontext import decode
 
 __all__ = ["ByteStream", "Incoming", "Outgoing", "Reply", "Request", "Transport"]
 
 T = TypeVar("T")
-MAX_DIGITS = 4300
-"""As long as Python lets an integer in text be."""
 
 
 @define(eq=False)
@@ -65,7 +61,7 @@ class Reply:
         is). Of a key that stands there twice the last value counts. Lone surrogates stay what they are.
         """
         try:
-            return json.loads(self.content, parse_float=_number)
+            return decode(self.content)
         except (ValueError, RecursionError) as error:
             kind = self.headers.get("content-type", "no content type")
             raise APIResponseValidationError(
@@ -82,17 +78,6 @@ class Reply:
                 request_id=self.request_id,
             )
         return document
-
-
-def _number(text: str) -> float | int:
-    """A number with a fraction or an exponent. One that is too big for a float is a whole number, and read as such."""
-    number = float(text)
-    if not math.isinf(number):
-        return number
-    exact = Decimal(text)
-    if exact.adjusted() >= MAX_DIGITS:
-        raise ValueError(f"a number of more than {MAX_DIGITS:,} digits")
-    return int(exact)
 
 
 @define(eq=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from attrs import Factory, define, field, frozen
 
 from callsheet.errors import APIResponseValidationError, CallsheetError
+from callsheet.jsontext import decode
 from callsheet.models.base import Meta
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Event:
 
     @property
     def data(self) -> Any:
-        """The decoded JSON; ValueError if it is none."""
-        return json.loads(self.raw)
+        """The decoded JSON; ValueError if it is none. Numbers are read as `Reply.json` does."""
+        return decode(self.raw)
 
     @classmethod
     def of(cls, type: str, document: object) -> Event:

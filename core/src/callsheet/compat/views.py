@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from callsheet.errors import APIError, APIResponseValidationError
+from callsheet.jsontext import number
 from callsheet.models.base import Meta
 from callsheet.models.responses import Response
 from callsheet.pieces import SyncStream
@@ -112,7 +113,7 @@ def _view(event: Event) -> View | None:
     if event.raw.strip() == "[DONE]":
         return None
     try:
-        document = json.loads(event.raw, object_hook=View)
+        document = json.loads(event.raw, object_hook=View, parse_float=number)
     except ValueError:
         document = None
     if not isinstance(document, View):

@@ -1,0 +1,37 @@
+"""JSON texts as documents: what a float can't hold stays exact, so that what is read can be sent back."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["decode", "number"]
+
+MAX_DIGITS = 4300
+"""As long as Python lets an integer in text be."""
+
+
+def number(text: str) -> float | int:
+    """A number with a fraction or an exponent. One that is too big for a float is a whole number, and read as such.
+
+    Raises ValueError when it has more than 4,300 digits.
+    """
+    value = float(text)
+    if not math.isinf(value):
+        return value
+    exact = Decimal(text)
+    if exact.adjusted() >= MAX_DIGITS:
+        raise ValueError(f"a number of more than {MAX_DIGITS:,} digits")
+    return int(exact)
+
+
+_DECODER = json.JSONDecoder(parse_float=number)
+
+
+def decode(text: str | bytes) -> Any:
+    """The document in a JSON text. Raises ValueError when it is none, RecursionError when it is too deep."""
+    if isinstance(text, bytes):
+        text = text.decode(json.detect_encoding(text), "surrogatepass")
+    return _DECODER.decode(text)
