@@ -42,7 +42,8 @@ def test_hooks_and_table_agree():
 def test_what_starts_paid_work_is_never_sent_twice_blindly():
     for name in ("create_character", "generate_video", "edit", "extend", "remix", "relay_sdp"):
         operation = OPERATIONS[name]
-        assert (operation.billable, operation.after_rejection, operation.after_ambiguity) == (True, False, "never")
+        assert (operation.billable, operation.after_ambiguity) == (True, "never")
+        assert operation.after_rejection == ("never" if name == "relay_sdp" else "if promised")
 
 
 @pytest.mark.parametrize(

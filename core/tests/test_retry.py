@@ -254,6 +254,14 @@ async def test_a_vendor_that_promises(mode: Mode, server: Server, status: int) -
     assert [io.outcome for io in Wire.ios[-2:]] == ["rejected", "maybe"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_call_is_not_offered_again_whatever_is_promised(mode: Mode, server: Server, status: int) -> None:
+    server.on("/calls", error_answer(status), json_answer(GOOD))
+    with pytest.raises(APIStatusError):
+        await mode.client(server, "polite").relay_sdp(sdp=OFFER)
+    assert len(server.seen) == 1
+
+
 async def test_responses_only_when_nothing_is_stored(client: Any, server: Server) -> None:
     for options, requests in [
         ({"store": False}, 2),

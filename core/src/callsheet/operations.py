@@ -12,6 +12,7 @@ from callsheet.stream import Download
 __all__ = ["OPERATIONS", "Operation", "Resend"]
 
 Resend = Literal["never", "once", "unstored", "always"]
+AfterRejection = Literal["never", "if promised", "always"]
 
 
 @frozen
@@ -19,10 +20,11 @@ class Operation:
     """One operation.
 
     `route` is OpenAI's, below /v1. `billable`: it may start paid work. A request that provably was not sent may always
-    be sent again; `after_rejection` says so of one that was answered 429 (or 503, where nothing is billed),
-    `after_ambiguity` of one of which nobody knows whether it was accepted ("unstored": only if it leaves nothing behind
-    upstream; `stores_by_default` says what a request means that says nothing of it), and `attempts` how often in all.
-    `takes_model`: the request chooses a model, so that a client's default model is filled in.
+    be sent again. `after_rejection` says so of one that was answered 429 (or 503, where nothing is billed): "if promised"
+    by the vendor, that then nothing began (see `Provider.refused`). `after_ambiguity` says so of one of which nobody knows
+    whether it was accepted ("unstored": only if it leaves nothing behind upstream; `stores_by_default` says what a request
+    means that says nothing of it). `attempts`: how often in all. `takes_model`: the request chooses a model, so that a
+    client's default model is filled in.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Operation:
     method: str
     route: str
     billable: bool = False
-    after_rejection: bool = True
+    after_rejection: AfterRejection = "always"
     after_ambiguity: Resend = "always"
     takes_model: bool = False
     stores_by_default: bool = False
@@ -58,9 +60,10 @@ def _creates(
     result: type[Any],
     route: str,
     takes_model: bool = False,
+    after_rejection: AfterRejection = "if promised",
     attempts: int = 3,
 ) -> Operation:
-    """An operation that begins paid work: sent again only if it was not sent, or the provider says how it refuses."""
+    """An operation that begins paid work: sent again only if it was not sent, or was refused in a way that promises so."""
     return Operation(
         name,
         request,
@@ -68,7 +71,7 @@ def _creates(
         "POST",
         route,
         billable=True,
-        after_rejection=False,
+        after_rejection=after_rejection,
         after_ambiguity="never",
         takes_model=takes_model,
         attempts=attempts,
@@ -95,7 +98,15 @@ _ALL = (
         after_ambiguity="once",
         takes_model=True,
     ),
-    _creates("relay_sdp", m.RelaySDP, m.RealtimeCall, "/realtime/calls", takes_model=True, attempts=2),
+    _creates(
+        "relay_sdp",
+        m.RelaySDP,
+        m.RealtimeCall,
+        "/realtime/calls",
+        takes_model=True,
+        after_rejection="never",
+        attempts=2,
+    ),
     Operation("hang_up", m.HangUp, None, "POST", "/realtime/calls/{call_id}/hangup"),
     Operation(
         "responses",

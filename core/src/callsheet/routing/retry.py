@@ -98,9 +98,9 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
     if isinstance(error, APIConnectionError) and not error.sent:
         # The request that failed did not arrive; an earlier one of the same attempt may have.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
-    declared = io.sent[-1].refused
     turned_away = error.status_code == 429 or (error.status_code == 503 and not operation.billable)
-    if declared or (turned_away and operation.after_rejection):
+    promised = io.sent[-1].refused and operation.after_rejection != "never"
+    if promised or (turned_away and operation.after_rejection == "always"):
         # io has noted the refusal as such; what the same attempt sent before may have been accepted.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
     return _is_ambiguous(error) and operation.may_resend_blindly(request, number)
