@@ -27,7 +27,7 @@ from callsheet.sse import SSEEvents
 from callsheet.stream import Download, Event, Stream
 
 if TYPE_CHECKING:
-    from callsheet import aio
+    from callsheet import aio, webhooks
     from callsheet.async_client import AsyncClient
     from callsheet.client import Client, SyncDownload, SyncStream
     from callsheet.default import (
@@ -65,6 +65,7 @@ _LATER = {
     "Client": "callsheet.client",
     "SyncDownload": "callsheet.client",
     "SyncStream": "callsheet.client",
+    "webhooks": "callsheet.webhooks",
 }
 """Imported when first used, so that `import callsheet` stays quick and loads no HTTP client."""
 
@@ -188,6 +189,7 @@ __all__ = [
     "responses",
     "status_error",
     "wait",
+    "webhooks",
 ]
 
 

@@ -21,8 +21,11 @@ def number(text: str) -> float | int:
     value = float(text)
     if not math.isinf(value):
         return value
-    exact = Decimal(text)
-    if exact.adjusted() >= MAX_DIGITS:
+    try:
+        exact = Decimal(text)
+    except ArithmeticError:  # an exponent that even Decimal can't hold
+        exact = Decimal("Infinity")
+    if exact.is_infinite() or exact.adjusted() >= MAX_DIGITS:
         raise ValueError(f"a number of more than {MAX_DIGITS:,} digits")
     return int(exact)
 
