@@ -5,6 +5,7 @@
     python3 dev.py test [ARGS]    run the tests (ARGS go to pytest)
     python3 dev.py check          ruff, mypy --strict, code blocks of the docs
     python3 dev.py bench NAME     measure; without NAME, list what can be measured
+    python3 dev.py faults [ARGS]  run the fault matrix (--sample N, --only SUBSTRING, --seed N)
     python3 dev.py COMMAND ...    run any command inside .venv
 
 Needs CPython 3.11 or newer and pip, nothing else. The first run installs into .venv beside this
@@ -177,6 +178,8 @@ def main(words: list[str]) -> int:
         return 1 if failed else 0
     if name == "bench":
         return start(bench(rest))
+    if name == "faults":
+        return start(["python", str(ROOT / "tests" / "faults" / "run.py"), *rest])
     return start([*COMMANDS.get(name, [name]), *rest])
 
 

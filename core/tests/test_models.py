@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from core.tests.offers import OFFER
+from core.tests.offers import ANSWER, OFFER
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -233,9 +233,12 @@ def test_bytes_that_are_no_offer_are_refused_in_words(content):
         (lambda sdp: sdp + b"a=x:\xff\r\n", "not text in UTF-8"),
     ],
 )
-def test_what_an_offer_must_be(change, words):
+def test_what_an_offer_must_be_and_an_answer_too(change, words):
     with pytest.raises(ValidationError, match=words):
         m.RelaySDP(sdp=change(OFFER))
+    with pytest.raises(ValidationError, match=words):
+        m.RealtimeCall(id="rtc_1", sdp=change(ANSWER))
+    assert m.RealtimeCall(sdp=ANSWER).sdp == ANSWER
 
 
 def test_an_offers_bytes_are_not_touched():

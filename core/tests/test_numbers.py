@@ -52,7 +52,9 @@ def written(document: object) -> bytes:
 @example("\ud800 alone, \udc00\ud800 the wrong way round, \U0001f600 whole")
 @example("\x00\u2028\u2029\ufeff</script>")
 def test_what_was_read_is_written_as_the_same(document: Any) -> None:
-    document = json.loads(json.dumps(document))  # what JSON can say: two halves of a pair, side by side, are one character
+    document = json.loads(
+        json.dumps(document)
+    )  # what JSON can say: two halves of a pair, side by side, are one character
     again = read(written(document))
     assert again == document
     assert json.dumps(again) == json.dumps(document)  # key order, -0.0, 1 and 1.0 told apart
@@ -78,7 +80,7 @@ def test_what_was_read_is_written_as_the_same(document: Any) -> None:
 )
 def test_how_odd_values_are_read(text: str, value: object) -> None:
     assert read(text) == value
-    assert Body.json(read(text))
+    assert Body.json(read(text)).size
     assert type(read(text)) is type(value)
 
 

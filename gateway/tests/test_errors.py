@@ -50,6 +50,16 @@ def test_the_envelope(http, monkeypatch, error, status, kind, headers):
     assert "x" not in answer.headers
 
 
+def test_why_a_prompt_was_filtered_is_passed_on(http, monkeypatch):
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True}}}
+    body = {"error": {"code": "content_filter", "innererror": inner, "secret_of_theirs": 1}}
+    said = asked(http, e.BadRequestError("no", code="content_filter", body=body), monkeypatch).json()["error"]
+    assert said["innererror"] == inner
+    assert "secret_of_theirs" not in said
+    odd = e.BadRequestError("no", body={"error": {"innererror": "x"}})
+    assert "innererror" not in asked(http, odd, monkeypatch).json()["error"]
+
+
 def test_a_bug_says_nothing_of_itself(http, monkeypatch, caplog):
     answer = asked(http, ZeroDivisionError("sk-secret"), monkeypatch)
     assert answer.status_code == 500

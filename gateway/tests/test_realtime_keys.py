@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from core.tests.offers import OFFER
+from core.tests.offers import ANSWER, OFFER
 from gateway.tests.odd import Odd, over
 
 from callsheet import AsyncClient, RealtimeCall, RealtimeSecret, Registry
@@ -22,7 +22,7 @@ def asked(monkeypatch):
 
     def relay(request):
         requests.append(request)
-        return RealtimeCall(id="rtc_1", sdp=b"v=0\r\n")
+        return RealtimeCall(id="rtc_1", sdp=ANSWER)
 
     monkeypatch.setitem(Odd.does, "mint_realtime_secret", mint)
     monkeypatch.setitem(Odd.does, "relay_sdp", relay)
@@ -47,7 +47,7 @@ def test_the_providers_key_is_sealed_and_comes_back_to_it(http, asked):
     assert token.startswith("ek_")
     assert "ek_of_the_provider" not in token
     answer = http.post("/realtime/calls", content=OFFER, headers={**SDP, "authorization": f"Bearer {token}"})
-    assert (answer.status_code, answer.content) == (201, b"v=0\r\n")
+    assert (answer.status_code, answer.content) == (201, ANSWER)
     assert answer.headers["location"].startswith("/v1/realtime/calls/rtc_")
     assert asked[-1].ephemeral_key.get_secret_value() == "ek_of_the_provider"
     assert (asked[-1].sdp, asked[-1].model, asked[-1].session) == (OFFER, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,15 @@ from attrs import frozen
 from pluggy import PluginManager
 
 from callsheet.account import Account
-from callsheet.errors import UnsupportedOperation
+from callsheet.errors import CallsheetError, UnsupportedOperation
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
 from callsheet.registry import Call, Wrap, offered_hooks
 from callsheet.spec import HOOKS, Provider, hookimpl
 
 __all__ = ["Dispatcher"]
+
+Hook = Callable[[OperationRequest, IO], Awaitable[Any]]
 
 
 @frozen(eq=False)
@@ -36,7 +39,8 @@ class Dispatcher:
         manager = PluginManager("callsheet")
         manager.add_hookspecs(Provider)
         # Only the hooks are shown to pluggy: up to 1.6 it reads every property of what it is given.
-        manager.register(SimpleNamespace(**{name: getattr(provider, name) for name in offered}), account.provider)
+        hooks = {name: _discreet(getattr(provider, name)) for name in offered}
+        manager.register(SimpleNamespace(**hooks), account.provider)
         for wrap in reversed(list(wraps)):  # pluggy lets the last one registered go outermost
             manager.register(_around(wrap, account))
         return cls(account, provider, offered, manager)
@@ -52,6 +56,20 @@ class Dispatcher:
         if operation not in self.operations:
             reason = self.provider.notes.get(operation, "")
             raise UnsupportedOperation(self.account.provider, operation, available_from, reason)
+
+
+def _discreet(hook: Hook) -> Hook:
+    """The hook, whose errors hold no secret, whatever an upstream quotes: before any wrap gets to see them."""
+
+    @functools.wraps(hook)
+    async def discreet(request: OperationRequest, io: IO) -> Any:
+        try:
+            return await hook(request, io)
+        except CallsheetError as error:
+            error.hide(io.secrets())
+            raise
+
+    return discreet
 
 
 def _around(wrap: Wrap, account: Account) -> object:

@@ -95,9 +95,32 @@ class CallsheetError(Exception):
         self.provider = provider
         self.retry_after = retry_after
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take secrets out of all that this error says, and the errors that it came of: upstreams quote what they get."""
+        secrets = list(secrets)
+        for name, value in self.__dict__.items():
+            self.__dict__[name] = _without(value, secrets)
+        self.args = _without(self.args, secrets)
+        for other in (self.__cause__, self.__context__):
+            if isinstance(other, CallsheetError):
+                other.hide(secrets)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own pickling would call the subclass with `args` alone and lose the keywords.
         return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _without(value: Any, secrets: list[str]) -> Any:
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, "[secret]")
+            return value
+        case dict():
+            return {_without(name, secrets): _without(inner, secrets) for name, inner in value.items()}
+        case list() | tuple():
+            return type(value)(_without(inner, secrets) for inner in value)
+    return value
 
 
 def _rebuilt(kind: type[CallsheetError], args: tuple[Any, ...], state: dict[str, Any]) -> CallsheetError:

@@ -60,14 +60,13 @@ class Reply:
         Integers are exact, and so are numbers beyond what a float can hold (1e400 is read as the whole number that it
         is). Of a key that stands there twice the last value counts. Lone surrogates stay what they are.
         """
-        try:
+        with suppress(ValueError, RecursionError):  # and no cause: a JSONDecodeError holds the whole text
             return decode(self.content)
-        except (ValueError, RecursionError) as error:
-            kind = self.headers.get("content-type", "no content type")
-            raise APIResponseValidationError(
-                f"the provider answered {self.status} with {len(self.content)} bytes of {kind} where JSON was expected",
-                request_id=self.request_id,
-            ) from error
+        kind = self.headers.get("content-type", "no content type")
+        raise APIResponseValidationError(
+            f"the provider answered {self.status} with {len(self.content)} bytes of {kind} where JSON was expected",
+            request_id=self.request_id,
+        )
 
     def document(self) -> dict[str, Any]:
         """The decoded JSON object. Raises APIResponseValidationError when it is none, or another kind of JSON."""

@@ -149,6 +149,23 @@ class IO:
         return "maybe" if "maybe" in outcomes else "rejected" if "rejected" in outcomes else "not_sent"
 
     async def _open(self, request: Request) -> Incoming:
+        outgoing = await self._outgoing(request)
+        billable = request.billable
+        if billable is None:
+            billable = self.operation.billable and request.method not in {"GET", "HEAD"}
+        # Until the answer says otherwise, a request that left may have been accepted: a cancellation must find it so.
+        self.sent.append(Sent(request.method, billable, "maybe"))
+        try:
+            incoming = await self.transport.open(outgoing)
+        except APIConnectionError as error:
+            error.provider = self.account.provider
+            self._settle("maybe" if error.sent else "not_sent")
+            raise
+        self._note(incoming)
+        return incoming
+
+    async def _outgoing(self, request: Request) -> Outgoing:
+        """The request as it leaves. Its headers are in no frame that a failure of the transport's would show."""
         url = self._address(request)
         headers = {"accept-encoding": "identity", "user-agent": "callsheet"}
         if self._is_home(url):
@@ -175,19 +192,7 @@ class IO:
             )
         elif request.method not in {"GET", "HEAD"}:
             headers["content-length"] = "0"
-        billable = request.billable
-        if billable is None:
-            billable = self.operation.billable and request.method not in {"GET", "HEAD"}
-        # Until the answer says otherwise, a request that left may have been accepted: a cancellation must find it so.
-        self.sent.append(Sent(request.method, billable, "maybe"))
-        try:
-            incoming = await self.transport.open(Outgoing(request.method, url, headers, request.body, self.deadline))
-        except APIConnectionError as error:
-            error.provider = self.account.provider
-            self._settle("maybe" if error.sent else "not_sent")
-            raise
-        self._note(incoming)
-        return incoming
+        return Outgoing(request.method, url, headers, request.body, self.deadline)
 
     def _settle(self, outcome: Outcome, refused: bool = False) -> None:
         self.sent[-1] = evolve(self.sent[-1], outcome=outcome, refused=refused)
@@ -221,11 +226,11 @@ class IO:
             with suppress(APIConnectionError):
                 while len(content) < MEGABYTE and (chunk := await incoming.read(self.deadline)):
                     content += chunk
-        for secret in self._secrets():  # an upstream that quotes the key must not put it into our errors
+        for secret in self.secrets():  # an upstream that quotes the key must not put it into our errors
             content = content.replace(secret.encode(), b"[secret]")
         return Reply(incoming.status, incoming.headers, content, request.url)
 
-    def _secrets(self) -> list[str]:
+    def secrets(self) -> list[str]:
         """The account's secrets, and what was shown as credential: an ephemeral key, a token that was fetched."""
         return [*self.account.settings.secrets(), *self._credentials]
 
@@ -288,7 +293,7 @@ class IO:
         if self._is_home(url) and not open_wire:
             return
         carried = [url, unquote_plus(url), *headers.values()]
-        if any(secret in text for secret in self._secrets() for text in carried):
+        if any(secret in text for secret in self.secrets() for text in carried):
             self._guard_origin(url)
             raise ConfigurationError(
                 f"provider '{self.account.provider}': the key would travel unencrypted to {origin(url)[1]}; use https://,"
@@ -296,7 +301,9 @@ class IO:
             )
 
     def _redirected(self, request: Request, location: str) -> Request:
-        target = urljoin(self._address(request), location) if location else ""
+        target = ""
+        with suppress(ValueError):  # "http://[" is no address
+            target = urljoin(self._address(request), location) if location else ""
         if not target.startswith(("http://", "https://")):
             raise APIResponseValidationError(
                 f"provider '{self.account.provider}' redirects to {location[:80]!r}, which can't be followed",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Download", "Event", "Source", "Stream"]
 
+_NO_FILES = {"text/html", "application/json", "text/event-stream"}
 _DIGITS = re.compile("[0-9]{1,18}")
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
 
@@ -46,14 +47,26 @@ class Event:
 
     @classmethod
     def of(cls, type: str, document: object) -> Event:
-        return cls(type, json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
+            text = json.dumps(document, separators=(",", ":"))
+        return cls(type, text)
 
 
 class _Closing:
     """`async with` and closing once, for both kinds of stream."""
 
     _source: Source[Any]
+    meta: Meta
     _closed: bool = False
+
+    def _explain(self, error: BaseException) -> None:
+        """Let an error say whose answer it broke off."""
+        if isinstance(error, CallsheetError):
+            error.provider = error.provider or self.meta.provider
+            error.request_id = error.request_id or self.meta.request_id
 
     async def aclose(self) -> None:
         """Close the stream, and with it the connection that it comes over. Closing twice is harmless."""
@@ -85,6 +98,7 @@ class Stream(_Closing):
     _on_event: list[Callable[[Event], None]] = field(factory=list, init=False, repr=False)
     _on_end: list[Callable[[BaseException | None], None]] = field(factory=list, init=False, repr=False)
     _changes: list[Callable[[Event], Event]] = field(factory=list, init=False, repr=False)
+    _secrets: list[str] = field(factory=list, init=False, repr=False)
 
     def tap(
         self,
@@ -97,6 +111,10 @@ class Stream(_Closing):
         if on_end:
             self._on_end.append(on_end)
         return self
+
+    def hide(self, secrets: list[str]) -> None:
+        """What no error of this stream may say."""
+        self._secrets = secrets
 
     def change(self, function: Callable[[Event], Event]) -> Stream:
         """Let a function replace each event before anybody sees it."""
@@ -118,8 +136,8 @@ class Stream(_Closing):
             raise
         except BaseException as error:
             if isinstance(error, CallsheetError):
-                error.provider = error.provider or self.meta.provider
-                error.request_id = error.request_id or self.meta.request_id
+                error.hide(self._secrets)
+            self._explain(error)
             await self._end(error)
             raise
 
@@ -165,7 +183,7 @@ class Download(_Closing):
         kind = headers.get("content-type") or "application/octet-stream"
         span = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
         problem = ""
-        if kind.partition(";")[0].strip().lower() in {"text/html", "application/json"}:
+        if kind.partition(";")[0].strip().lower() in _NO_FILES:
             problem = f"with {kind[:60]} where a file was expected"
         elif answer.status == 206 and span is None:
             problem = "with a part of the file and did not say with which (no usable Content-Range)"
@@ -184,6 +202,7 @@ class Download(_Closing):
             raise StopAsyncIteration
         try:
             return await self._source.__anext__()
-        except BaseException:  # the end included
+        except BaseException as error:  # the end included
+            self._explain(error)
             await self.aclose()
             raise

@@ -154,7 +154,7 @@ class Talking(Provider):
             raise AuthenticationError("the key is not mine")
         id = f"call{len(list(self._folder.iterdir()))}"
         (self._folder / id).write_text(json.dumps(request.session))
-        return RealtimeCall(id=id, sdp=b"v=0\r\ns=" + id.encode() + b"\r\n")
+        return RealtimeCall(id=id, sdp=request.sdp.replace(b"s=-", b"s=" + id.encode()))
 
     @hookimpl
     async def hang_up(self, request: HangUp, io: IO) -> None:

@@ -240,7 +240,7 @@ def test_a_voice_needs_a_place_in_the_session(run: Run, session: str, words: str
 
 def test_a_call_that_goes_on_without_the_command(run: Run, offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run("realtime", "call", offer, "--no-hold", "--session", '{"type": "realtime"}')
-    assert made.stdout_bytes.startswith(b"v=0\r\ns=call")
+    assert b"\r\ns=call" in made.stdout_bytes
     assert made.stdout_bytes.endswith(b"\r\n")
     [id] = re.findall(r"^call: (rtc_\S+)$", made.stderr, re.MULTILINE)
     assert "The call was answered inside this command and has ended with it; --hold keeps it." in made.stderr

@@ -40,7 +40,11 @@ def envelope(status: int, message: str, code: str | None = None, param: str | No
 
 def envelope_of(error: CallsheetError) -> dict[str, Any]:
     """The document of what the library raised. The words are the error's own: they hold no secret."""
-    return envelope(status_of(error), error.message, error.code, error.param)
+    document = envelope(status_of(error), error.message, error.code, error.param)
+    said = error.body.get("error") if isinstance(error, APIError) and isinstance(error.body, dict) else None
+    if isinstance(said, dict) and isinstance(said.get("innererror"), dict):
+        document["error"]["innererror"] = said["innererror"]  # why a prompt was filtered, for those who read it
+    return document
 
 
 def status_of(error: CallsheetError) -> int:

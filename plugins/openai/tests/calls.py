@@ -12,7 +12,7 @@ from core.tests.server import Answer, Server, bytes_answer, events, json_answer,
 
 from callsheet.exchange import Outgoing
 
-__all__ = ["ANSWER_SDP", "CALLS", "CHAT", "CHUNK", "RESPONSE", "VIDEO", "Call", "Canned", "Told", "serve_all"]
+__all__ = ["ANSWER_SDP", "CALLS", "CHAT", "CHUNK", "RESPONSE", "VIDEO", "Call", "Canned", "Told", "serve", "serve_all"]
 
 VIDEO = {
     "id": "video_68f1a3c2b4d081909c5e", "object": "video", "model": "sora-2", "status": "queued", "progress": 0,
@@ -135,9 +135,14 @@ CALLS: dict[str, Call] = {
 """By the operation's name, and in how many ways it is asked for."""
 
 
+def serve(server: Server, name: str) -> None:
+    """Answer one call as it should be."""
+    server.on(f"/v1{CALLS[name].path}", CALLS[name].answer)
+
+
 def serve_all(server: Server, *answers: Answer) -> None:
-    """Answer every call: as it should be, or all of them alike."""
-    for call in CALLS.values():
+    """Answer every call: each path as its first call wants it, or all of them alike."""
+    for call in reversed(CALLS.values()):
         server.on(f"/v1{call.path}", *(answers or [call.answer]))
 
 

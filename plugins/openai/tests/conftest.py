@@ -36,6 +36,12 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again without a pause."""
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: 0.0)
+
+
+@pytest.fixture
 def client(mode: Mode, server: Server) -> Any:
     """Its paths begin with /v1."""
     return openai_client(mode, f"{server.url}/v1")

@@ -47,10 +47,10 @@ async def bytes_of(live: Any, video: Any, **options: Any) -> bytes:
 
 def seconds_of(content: bytes) -> float:
     """How long a film is that is one, read to its end."""
-    with av.open(io.BytesIO(content), format="mp4") as container:
-        stream = container.streams.video[0]
-        frames = sum(1 for _ in container.decode(video=0))
-        return float(frames / (stream.average_rate or 1))
+    opened: Any = av.open(io.BytesIO(content), format="mp4")
+    with opened as container:
+        frames = len(list(container.decode(video=0)))
+        return float(frames / container.streams.video[0].average_rate)
 
 
 @pytest.mark.parametrize("mode", ["blocking", "asyncio"], indirect=True)
@@ -227,7 +227,7 @@ async def test_errors(live: Any) -> None:
         assert (missing.value.request_id or "").startswith("req_")
     with pytest.raises(BadRequestError, match="10x10") as bad:
         await live.generate_video(prompt="x", model=MOVIE, size="10x10")
-    assert (bad.value.param, bad.value.code, bad.value.provider) == ("size", "invalid_value", "openai")
+    assert (bad.value.param, bad.value.code, bad.value.provider) == ("size", "invalid_size", "openai")
     with pytest.raises(BadRequestError) as bad:
         await live.responses(model=TALK, input=[{"role": "nobody", "content": "x"}], stream=True)
     assert bad.value.param == "input[0].role"

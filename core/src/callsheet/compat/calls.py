@@ -34,6 +34,8 @@ class Keywords(TypedDict, total=False):
     api_base: str | None
     base_url: str | None
     """The same as `api_base`."""
+    api_version: str | None
+    """For providers that have several."""
     timeout: float | None
     """Seconds for the whole call, retries included; for a stream: until it begins. 600 where it is not given."""
     extra_body: Mapping[str, Any] | None
@@ -57,7 +59,6 @@ _REFUSED = {
     "fallbacks": "a call goes to one provider; catch the error and call the next",
     "mock_response": "use a provider that needs no key instead: name none",
     "drop_params": "nothing is dropped in silence",
-    "api_version": "it belongs to an account: callsheet.Client(provider=..., settings={...})",
 }
 
 
@@ -98,21 +99,20 @@ def _way(operation: str, keywords: Mapping[str, Any], fields: Mapping[str, Any])
     provider = options.pop("custom_llm_provider", None)
     api_key, base_url = options.pop("api_key", None), options.pop("api_base", None)
     base_url = options.pop("base_url", None) or base_url
+    version = options.pop("api_version", None)
     targets = options.pop("target_model_names", None)
     if (model := options.pop("model", None) or _only(targets)) is not None:
         options["model"] = model
     options = _accepted(operation, options)
     if provider is not None:
         options["provider"] = provider
-    if api_key is None and base_url is None:
+    if api_key is None and base_url is None and version is None:
         return default.client(), options
     named = provider or (model.partition("/")[0] if model and "/" in model else None) or _home(fields)
     if named is None:
-        raise ConfigurationError(
-            f"{'api_key' if base_url is None else 'api_base'}: say for which provider, by model='provider/model' or"
-            " provider='...'"
-        )
-    return _clients.get(named, api_key, base_url), options
+        said = "api_base" if base_url else "api_key" if api_key else "api_version"
+        raise ConfigurationError(f"{said}: say for which provider, by model='provider/model' or provider='...'")
+    return _clients.get(named, api_key, base_url, version), options
 
 
 def _accepted(operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,14 +164,18 @@ class _Clients:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[str, str | None, str | None], Client] = OrderedDict()
+        self._made: OrderedDict[tuple[str | None, ...], Client] = OrderedDict()
 
-    def get(self, provider: str, api_key: str | None, base_url: str | None) -> Client:
-        key = (provider, api_key, base_url)
+    def get(self, provider: str, api_key: str | None, base_url: str | None, version: str | None) -> Client:
+        key = (provider, api_key, base_url, version)
         with self._lock:
             if (found := self._made.get(key)) is None:
                 found = Client(
-                    provider=provider, api_key=api_key, base_url=base_url, transport=default.client().transport
+                    provider=provider,
+                    api_key=api_key,
+                    base_url=base_url,
+                    settings={"api_version": version} if version else None,
+                    transport=default.client().transport,
                 )
                 # Closed when the last call that uses it is over, and at the end of the process.
                 weakref.finalize(found, found.accounts.close)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from callsheet.models.base import IdKind, Model, OperationRequest, ResourceId, Result
-from callsheet.models.sdp import check_offer
+from callsheet.models.sdp import check_answer, check_offer
 
 __all__ = ["ExpiresAfter", "HangUp", "MintRealtimeSecret", "RealtimeCall", "RealtimeSecret", "RelaySDP"]
 
@@ -69,7 +69,7 @@ class RealtimeCall(Result):
 
     managed: ClassVar[dict[str, IdKind]] = {"id": "rtc"}
     id: str | None = None
-    sdp: bytes = Field(repr=False)
+    sdp: Annotated[bytes, BeforeValidator(check_answer)] = Field(repr=False)
 
 
 class HangUp(OperationRequest):

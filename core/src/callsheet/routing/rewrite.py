@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
+from callsheet.errors import APIResponseValidationError
 from callsheet.models.base import IdKind, Model, OperationRequest
 from callsheet.models.document import Document
 from callsheet.stream import Event, Stream
@@ -72,7 +73,12 @@ def _event(event: Event, change: Change) -> Event:
     # Servers that name no event types send "message".
     if not (event.type.startswith(("response.", "message")) and '"response"' in event.raw):
         return event
-    data = event.data
+    try:
+        data = event.data
+    except (ValueError, RecursionError):
+        raise APIResponseValidationError(
+            f"an event of type {event.type:.60} holds what is no JSON that can be read"
+        ) from None
     if not isinstance(data, dict) or not isinstance(data.get("response"), dict):
         return event
     return Event.of(event.type, {**data, "response": _replaced(data["response"], Document.managed, change)})

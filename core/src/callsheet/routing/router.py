@@ -9,7 +9,7 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from callsheet.account import Account
-from callsheet.errors import BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
+from callsheet.errors import APIError, BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
 from callsheet.ids import IdCodec
 from callsheet.io import IO, Transport
 from callsheet.models.base import IdKind, Meta, OperationRequest
@@ -95,6 +95,10 @@ class Router:
         result = with_managed_ids(
             result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id or kind != "resp" else id
         )
+        if isinstance(result, Stream):
+            result.hide(io.secrets())
+        if isinstance(result, Stream) and io.operation.billable:
+            result.tap(on_end=_say_it_was_begun)
         if isinstance(meta := getattr(result, "meta", None), Meta):
             result.meta = _merged(meta, io.meta, account)
         return result
@@ -195,6 +199,12 @@ def _say_managed_ids(error: CallsheetError, known: dict[str, str]) -> None:
         if len(upstream) >= 8 and upstream in error.message:
             error.message = error.message.replace(upstream, managed)
             error.args = (error.message, *error.args[1:])
+
+
+def _say_it_was_begun(error: BaseException | None) -> None:
+    """A stream that breaks has been paid for, up to where it broke: whoever asks again pays again."""
+    if isinstance(error, APIError):
+        error.should_retry = False
 
 
 def _merged(said: Meta, seen: Meta, account: Account) -> Meta:

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from callsheet import BadRequestError, Document, Event
+from callsheet import APIError, BadRequestError, Document, Event
 
-__all__ = ["ContentFilter", "ContentFilterError", "FilterReport", "filter_reports", "read_filters"]
+__all__ = ["ContentFilter", "ContentFilterError", "FilterReport", "filter_error", "filter_reports", "read_filters"]
+
+_FAILURES = ("error", "content_filter_error")
 
 
 @frozen
@@ -30,31 +32,48 @@ class ContentFilter:
 class FilterReport:
     """What the filters say of one prompt or one answer.
 
-    `index` is the prompt's, the choice's, or the entry's; `filters` has the verdicts by category; `error` tells that the
-    filters themselves failed; `offsets` which part of the text is meant.
+    `index` is the prompt's, the choice's, or the entry's; `filters` has the verdicts by category; `blocked` says whether
+    anything was filtered; `error` tells that the filters themselves failed; `offsets` which part of the text is meant.
     """
 
     source: Literal["prompt", "completion"]
     index: int
     filters: Mapping[str, ContentFilter]
+    blocked: bool = False
     error: Mapping[str, Any] | None = None
     offsets: Mapping[str, Any] | None = None
 
-    @property
-    def blocked(self) -> bool:
-        """Whether any category was filtered."""
-        return any(verdict.filtered for verdict in self.filters.values())
-
 
 class ContentFilterError(BadRequestError):
-    """400: the prompt was filtered, and nothing was generated. `filters` has the verdicts by category."""
+    """400: the prompt was filtered, and nothing was generated; or, in a stream, the answer was, and is broken off.
+
+    `filters` has the verdicts by category.
+    """
 
     filters: Mapping[str, ContentFilter] = {}
 
 
+def filter_error(error: APIError) -> APIError:
+    """The error as a ContentFilterError, if it is one; else as it is."""
+    said = error.body.get("error", error.body) if isinstance(error.body, dict) else None
+    inner = said.get("innererror") if isinstance(said, dict) else None
+    inner = inner if isinstance(inner, dict) else {}
+    if error.code != "content_filter" and inner.get("code") != "ResponsibleAIPolicyViolation":
+        return error
+    filtered = ContentFilterError(error.message)
+    filtered.__dict__.update(error.__dict__)
+    filtered.filters = read_filters(inner.get("content_filter_result") or inner.get("content_filter_results"))
+    return filtered
+
+
 def filter_reports(answer: Document | Event | Mapping[str, Any]) -> list[FilterReport]:
     """The reports in a chat completion or one of its chunks, in a response or one of its events."""
-    document = answer.data if isinstance(answer, Event) else answer.wire() if isinstance(answer, Document) else answer
+    document: Any = answer.wire() if isinstance(answer, Document) else answer
+    if isinstance(answer, Event):
+        try:
+            document = answer.data
+        except (ValueError, RecursionError):
+            return []
     if not isinstance(document, Mapping):
         return []
     inner = document.get("response")
@@ -71,15 +90,25 @@ def read_filters(results: object) -> dict[str, ContentFilter]:
     if not isinstance(results, Mapping):
         return {}
     return {
-        category: ContentFilter(
-            verdict.get("filtered") is True, verdict.get("severity"), verdict.get("detected"), verdict
-        )
-        for category, verdict in results.items()
-        if isinstance(verdict, Mapping) and category not in _FAILURES
+        category: _verdict(said)
+        for category, said in results.items()
+        if category not in _FAILURES and isinstance(said, Mapping | list)
     }
 
 
-_FAILURES = ("error", "content_filter_error")
+def _verdict(said: Mapping[str, Any] | list[Any]) -> ContentFilter:
+    if isinstance(said, list):  # older versions: the hits of one's own blocklists, each by itself
+        said = {
+            "filtered": any(isinstance(hit, Mapping) and hit.get("filtered") is True for hit in said),
+            "details": said,
+        }
+    severity, detected = said.get("severity"), said.get("detected")
+    return ContentFilter(
+        said.get("filtered") is True,
+        severity if isinstance(severity, str) else None,
+        detected if isinstance(detected, bool) else None,
+        said,
+    )
 
 
 def _entries(document: Mapping[str, Any], *names: str) -> Iterable[Mapping[str, Any]]:
@@ -90,12 +119,15 @@ def _entries(document: Mapping[str, Any], *names: str) -> Iterable[Mapping[str, 
 
 def _report(source: Literal["prompt", "completion"], entry: Mapping[str, Any], number: int = 0) -> FilterReport:
     results = entry.get("content_filter_results")
-    failures = [results[name] for name in _FAILURES if name in results] if isinstance(results, Mapping) else []
+    filters = read_filters(results)
+    failures = [results.get(name) for name in _FAILURES] if isinstance(results, Mapping) else []
     index = entry.get("prompt_index", entry.get("index", number))
+    offsets = entry.get("content_filter_offsets")
     return FilterReport(
         source,
         index if isinstance(index, int) else number,
-        read_filters(results),
-        failures[0] if failures else None,
-        entry.get("content_filter_offsets"),
+        filters,
+        entry.get("blocked") is True or any(verdict.filtered for verdict in filters.values()),
+        next((failure for failure in failures if isinstance(failure, Mapping)), None),
+        offsets if isinstance(offsets, Mapping) else None,
     )

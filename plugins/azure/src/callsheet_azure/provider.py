@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlencode
 
 from pydantic import SecretStr
@@ -12,7 +12,9 @@ from pydantic import SecretStr
 from callsheet import (
     IO,
     OPERATIONS,
+    APIError,
     ApiKey,
+    APIStatusError,
     AuthScheme,
     BadRequestError,
     Bearer,
@@ -24,14 +26,14 @@ from callsheet import (
     Request,
     path_segment,
 )
-from callsheet_azure.entra import EntraToken, default_credential
-from callsheet_azure.filters import ContentFilterError, read_filters
+from callsheet_azure.entra import EntraToken
+from callsheet_azure.filters import filter_error
 from callsheet_azure.settings import AzureSettings
 from callsheet_openai import OpenAIProvider
 
 __all__ = ["AzureProvider"]
 
-HAS_LEGACY_PATHS = ("/responses", "/chat/completions")
+HAS_VERSIONS = ("/responses", "/chat/completions")
 
 
 class AzureProvider(OpenAIProvider):
@@ -51,44 +53,38 @@ class AzureProvider(OpenAIProvider):
 
     def __init__(self, settings: AzureSettings) -> None:
         super().__init__(settings)
-        self._entra: EntraToken | None = None
-        self._own_credential: Any = None
+        asks = settings.token_provider is not None or settings.entra
+        self._entra = EntraToken(settings.token_provider, settings.scope) if asks else None
         self._warned = False
 
     def close(self) -> None:
         """Close the credential that was made here."""
-        if self._own_credential is not None:
-            self._own_credential.close()
+        if self._entra is not None:
+            self._entra.close()
 
     async def auth_headers(self, request: Request, io: IO) -> Mapping[str, str]:
         """An ephemeral key or an Entra token as bearer, else the account's key."""
         self._mention_version(io)
-        if isinstance(request.auth, SecretStr) or not (self.settings.token_provider or self.settings.entra):
-            scheme: AuthScheme = Bearer() if self.settings.key_as_bearer else ApiKey("api-key")
-            return scheme.headers(self.credential(request, io), isinstance(request.auth, SecretStr))
-        if self._entra is None:
-            source = self.settings.token_provider
-            if source is None:
-                source = self._own_credential = await io.run(default_credential)
-            self._entra = EntraToken(source, self.settings.scope)
-        return Bearer().headers(await self._entra.current(io), ephemeral=True)
+        ephemeral = isinstance(request.auth, SecretStr)
+        if self._entra is not None and not ephemeral:
+            return Bearer().headers(await self._entra.current(io), ephemeral)
+        scheme: AuthScheme = Bearer() if self.settings.key_as_bearer else ApiKey("api-key")
+        return scheme.headers(self.credential(request, io), ephemeral)
 
     def error(self, reply: Reply) -> CallsheetError:
         """OpenAI's envelope with Azure's own codes; a filtered prompt as ContentFilterError."""
         error = super().error(reply)
         if reply.status == 401 and self._entra is not None:
             self._entra.forget()
-        if not isinstance(error, BadRequestError):
-            return error
-        said = error.body.get("error") if isinstance(error.body, dict) else None
-        inner = said.get("innererror") if isinstance(said, dict) else None
-        inner = inner if isinstance(inner, dict) else {}
-        if error.code != "content_filter" and inner.get("code") != "ResponsibleAIPolicyViolation":
-            return error
-        filtered = ContentFilterError(error.message)
-        filtered.__dict__.update(error.__dict__)
-        filtered.filters = read_filters(inner.get("content_filter_result") or inner.get("content_filter_results"))
-        return filtered
+        return filter_error(error) if isinstance(error, BadRequestError) else error
+
+    def error_in_answer(self, said: object, body: object) -> APIError:
+        """An error among events; an answer that was filtered as ContentFilterError."""
+        return filter_error(super().error_in_answer(said, body))
+
+    def _explain_retirement(self, error: APIStatusError) -> None:
+        if error.code != "content_filter":  # who filters a prompt still serves it
+            super()._explain_retirement(error)
 
     def call_query(self, request: RelaySDP) -> dict[str, object]:
         """`webrtcfilter=on` lets only a few kinds of events reach the browser."""
@@ -116,10 +112,10 @@ class AzureProvider(OpenAIProvider):
         return path if version in {None, "v1"} else f"{path}?{urlencode({'api-version': version})}"
 
     def _mention_version(self, io: IO) -> None:
-        if self.settings.dated and not self._warned and not io.operation.route.startswith(HAS_LEGACY_PATHS):
+        version = self.settings.api_version
+        if version not in {None, "v1"} and not self._warned and not io.operation.route.startswith(HAS_VERSIONS):
             self._warned = True
             warnings.warn(
-                f"api_version={self.settings.api_version} is for chat and responses only: {io.operation.name} uses"
-                " Azure's v1 API, which has no dated versions",
+                f"api_version={version} is for chat and responses only: {io.operation.name} uses Azure's v1 API without it",
                 stacklevel=2,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
@@ -13,7 +14,7 @@ from callsheet_openai import OpenAISettings
 
 __all__ = ["AzureSettings"]
 
-_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|v1|preview|latest")
+_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|v1|preview")
 
 
 class AzureSettings(OpenAISettings):
@@ -35,7 +36,7 @@ class AzureSettings(OpenAISettings):
     key_as_bearer: bool = False
     """Whether the key is shown as `Authorization: Bearer` instead of `api-key`."""
     api_version: str | None = None
-    """A date ("2024-10-21") selects the legacy paths of chat and responses. Videos and realtime have none."""
+    """A date ("2024-10-21") selects the legacy paths of chat and responses; "preview" is told to them. Others have none."""
     token_provider: Any = Field(default=None, repr=False)
     """A function, plain or async, that returns an Entra token, or a credential of `azure-identity`. The key is not used."""
     entra: bool = False
@@ -48,12 +49,18 @@ class AzureSettings(OpenAISettings):
     def _v1(cls, value: str | None) -> str | None:
         if not value:
             return value
-        root = value.rstrip("/").removesuffix("/v1").removesuffix("/openai").rstrip("/")
-        if "/openai" in root or "?" in root:
+        address = urlsplit(value)
+        segments = [segment for segment in address.path.split("/") if segment]
+        for ending in (["openai", "v1"], ["openai"]):
+            if [segment.lower() for segment in segments[-len(ending) :]] == ending:
+                del segments[-len(ending) :]
+                break
+        if address.query or address.fragment or "openai" in map(str.lower, segments):
             raise ValueError(
-                "the resource's address is wanted, such as https://NAME.openai.azure.com, not that of a deployment"
+                "the resource's address is wanted, such as https://NAME.openai.azure.com, not that of a deployment, whose"
+                " name is the model; the version is api_version"
             )
-        return f"{root}/openai/v1"
+        return urlunsplit((address.scheme, address.netloc, "/".join(["", *segments, "openai", "v1"]), "", ""))
 
     @field_validator("api_version")
     @classmethod

@@ -25,6 +25,8 @@ from callsheet_openai.videos import Videos
 __all__ = ["OpenAIProvider"]
 
 VIDEO_OPERATIONS = tuple(name for name, operation in OPERATIONS.items() if operation.route.startswith("/videos"))
+IT_IS_GONE = {400, 403, 404, 410}
+"""What a server may answer where it serves something no longer; the rest passes, or has other reasons."""
 NO_USE_IN_RETRYING = {"insufficient_quota", "credit_balance_exhausted"}
 
 
@@ -56,9 +58,9 @@ class OpenAIProvider(Videos, Realtime, Text):
     def error(self, reply: Reply) -> CallsheetError:
         """OpenAI's envelope. A used-up quota does not come back by asking again."""
         error = envelope_error(reply)
-        if error.code in NO_USE_IN_RETRYING:
+        if {error.code, _type_of(error.body)} & NO_USE_IN_RETRYING:
             error.should_retry = False
-        if reply.url.startswith("/videos") and reply.status not in {401, 429}:
+        if reply.url.startswith("/videos") and reply.status in IT_IS_GONE:
             self._explain_retirement(error)
         return error
 
@@ -68,3 +70,10 @@ class OpenAIProvider(Videos, Realtime, Text):
             if host == name or host.endswith(f".{name}"):
                 error.message = f"{error.message} ({explanation})"
                 error.args = (error.message,)
+
+
+def _type_of(body: object) -> str | None:
+    """An error's `type`, where some servers put what belongs into `code`."""
+    said = body.get("error") if isinstance(body, dict) else None
+    kind = said.get("type") if isinstance(said, dict) else None
+    return kind if isinstance(kind, str) else None

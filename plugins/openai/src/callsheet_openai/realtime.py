@@ -7,6 +7,7 @@ as browsers send it; with the account's key it is one part of a form and the ses
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,10 +27,13 @@ from callsheet import (
     hookimpl,
     path_segment,
 )
+from callsheet_openai.documents import whole
 
 __all__ = ["Realtime", "session_of"]
 
 SDP = "application/sdp"
+DEFAULT_LIFETIME = 600
+"""Seconds that an ephemeral key lives where nothing was asked for."""
 
 
 class Realtime(Provider):
@@ -44,7 +48,9 @@ class Realtime(Provider):
         document = {name: value for name, value in document.items() if value is not None}
         headers = {"openai-safety-identifier": request.safety_identifier} if request.safety_identifier else {}
         reply = await io.send(Request("POST", "/realtime/client_secrets", headers, body=Body.json(document)))
-        return RealtimeSecret.model_validate(reply.document())
+        # Of Azure's answer only `value` is documented: then the key lives as long as was asked for, or OpenAI's default.
+        lifetime = request.expires_after.seconds if request.expires_after else DEFAULT_LIFETIME
+        return RealtimeSecret.model_validate({"expires_at": int(io.now()) + lifetime, **whole(reply, "value")})
 
     @hookimpl
     async def relay_sdp(self, request: RelaySDP, io: IO) -> RealtimeCall:
@@ -56,13 +62,12 @@ class Realtime(Provider):
                 raise BadRequestError(
                     "an ephemeral key has its session already: leave session out, or the key", param="session"
                 )
-            query |= {"model": request.model}
             body = Body([request.sdp], SDP)
             sent = Request("POST", "/realtime/calls", headers, query, body, auth=request.ephemeral_key)
         else:
             fields: list[tuple[str, object]] = [("sdp", (request.sdp, SDP))]
             if (session := session_of(request)) is not None:
-                fields.append(("session", (json.dumps(session).encode(), "application/json")))
+                fields.append(("session", (json.dumps(session, allow_nan=False).encode(), "application/json")))
             sent = Request("POST", "/realtime/calls", headers, query, Body.form(fields))
         reply = await io.send(sent)
         if not reply.content.startswith(b"v=0"):
@@ -80,12 +85,15 @@ class Realtime(Provider):
         await io.send(Request("POST", f"/realtime/calls/{path_segment(request.call_id)}/hangup"))
 
     def call_query(self, request: RelaySDP) -> dict[str, object]:
-        """What of a call goes into its address. OpenAI itself has no filter for what reaches the browser."""
+        """What of a call goes into its address: the model for an ephemeral key that was made without one.
+
+        OpenAI itself has no filter for what reaches the browser.
+        """
         if request.webrtcfilter:
             raise BadRequestError(
                 "webrtcfilter is not something that this provider does; leave it out", param="webrtcfilter"
             )
-        return {}
+        return {"model": request.model} if request.ephemeral_key is not None else {}
 
 
 def session_of(request: MintRealtimeSecret | RelaySDP) -> dict[str, Any] | None:
@@ -98,6 +106,8 @@ def session_of(request: MintRealtimeSecret | RelaySDP) -> dict[str, Any] | None:
 
 
 def _call_id(reply: Reply) -> str | None:
-    """The last part of `Location`, which may be a path or a whole address."""
-    path = urlsplit(reply.headers.get("location", "")).path
-    return path.rstrip("/").rpartition("/")[2] or None
+    """The last part of `Location`, which may be a path or a whole address. None if it is no such thing: the call is on."""
+    with suppress(ValueError):
+        path = urlsplit(reply.headers.get("location", "")).path
+        return path.rstrip("/").rpartition("/")[2] or None
+    return None

@@ -6,6 +6,7 @@ without it was cut, even if the connection was closed politely.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from typing import Any, Literal
 
@@ -22,22 +23,27 @@ from callsheet import (
     SSEEvents,
     Stream,
 )
+from callsheet_openai.documents import error_in_answer
 
-__all__ = ["error_in_answer", "open_stream"]
+__all__ = ["open_stream"]
 
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 DONE = "[DONE]"
 MOST_OF_AN_ERROR = 1024 * 1024
 Kind = Literal["responses", "chat"]
+MakeError = Callable[[object, object], APIError]
 
 
-async def open_stream(request: Request, io: IO, kind: Kind) -> Stream:
-    """Send a request and hand out its events. Raises for an answer that is no event stream, before the first event."""
+async def open_stream(request: Request, io: IO, kind: Kind, make_error: MakeError = error_in_answer) -> Stream:
+    """Send a request and hand out its events. Raises for an answer that is no event stream, before the first event.
+
+    `make_error` makes the exception of an error that comes among the events.
+    """
     answer = await io.stream(request)
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/event-stream":
-        raise await _no_stream(answer, media_type)
-    return Stream(Checked(answer, kind))
+        raise await _no_stream(answer, media_type, make_error)
+    return Stream(Checked(answer, kind, make_error))
 
 
 @define(eq=False)
@@ -46,6 +52,7 @@ class Checked:
 
     _answer: ByteStream
     _kind: Kind
+    _make_error: MakeError
     _events: SSEEvents = field(init=False)
     _ended: bool = False
 
@@ -66,7 +73,7 @@ class Checked:
                 continue
             event = _named(event) if self._kind == "responses" else event
             if event.type == "error" or '"error"' in event.raw:
-                _raise_error(event)
+                self._raise_error(event)
             self._ended = self._kind == "responses" and event.type in TERMINAL
             return event
         # Only the end of the connection's answer is left to read; then another request may use it.
@@ -75,6 +82,19 @@ class Checked:
 
     async def aclose(self) -> None:
         await self._events.aclose()
+
+    def _raise_error(self, event: Event) -> None:
+        """Raise what an error event says: `{"error": {...}}`, or the fields side by side as OpenAI's own schema has them.
+
+        A response that failed is none: it says so in `response.failed`, its last event.
+        """
+        data = _decoded(event)
+        inner = data.get("error")
+        if event.type != "error" and (not inner or data.get("type", "error") != "error"):
+            return
+        if not isinstance(inner, dict):  # its type is the event's, and says nothing of the error
+            inner = {"code": data.get("code"), "message": inner or data.get("message"), "param": data.get("param")}
+        raise self._make_error(inner, data or event.raw)
 
 
 def _named(event: Event) -> Event:
@@ -94,31 +114,7 @@ def _decoded(event: Event) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _raise_error(event: Event) -> None:
-    """Raise what an error event says: `{"error": {...}}`, or the fields side by side as OpenAI's own schema has them.
-
-    A response that failed is none: it says so in `response.failed`, its last event.
-    """
-    data = _decoded(event)
-    inner = data.get("error")
-    if event.type != "error" and (not inner or data.get("type", "error") != "error"):
-        return
-    said: dict[str, Any] = inner if isinstance(inner, dict) else {**data, "message": inner or data.get("message")}
-    raise error_in_answer(said, data or event.raw)
-
-
-def error_in_answer(said: dict[str, Any], body: object) -> APIError:
-    """The exception for an error that came inside an answer of status 200."""
-    code, param = said.get("code") or said.get("type"), said.get("param")
-    return APIError(
-        str(said.get("message") or "the provider broke its answer off without saying why"),
-        code=None if code is None else str(code),
-        param=param if isinstance(param, str) else None,
-        body=body,
-    )
-
-
-async def _no_stream(answer: ByteStream, media_type: str) -> APIError:
+async def _no_stream(answer: ByteStream, media_type: str, make_error: MakeError) -> APIError:
     content = b""
     async with aclosing(answer):
         async for chunk in answer:
@@ -128,8 +124,8 @@ async def _no_stream(answer: ByteStream, media_type: str) -> APIError:
     reply = Reply(answer.status, answer.headers, content)
     with suppress(APIResponseValidationError):
         document = reply.json()
-        if isinstance(document, dict) and isinstance(document.get("error"), dict):
-            return error_in_answer(document["error"], document)
+        if isinstance(document, dict) and document.get("error"):
+            return make_error(document["error"], document)
     return APIResponseValidationError(
         f"the provider answered {answer.status} with {media_type[:60] or 'no content type'} where events were expected;"
         " perhaps the server does not stream",

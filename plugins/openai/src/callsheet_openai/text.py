@@ -6,11 +6,9 @@ nobody here has heard of survive both ways.
 
 from __future__ import annotations
 
-from typing import Any
-
 from callsheet import (
     IO,
-    APIResponseValidationError,
+    APIError,
     Body,
     CancelResponse,
     ChatCompletion,
@@ -23,15 +21,14 @@ from callsheet import (
     ListInputItems,
     OperationRequest,
     Provider,
-    Reply,
     Request,
     Response,
     Stream,
     hookimpl,
     path_segment,
 )
-from callsheet_openai.documents import receipt, several
-from callsheet_openai.streams import Kind, error_in_answer, open_stream
+from callsheet_openai.documents import error_in_answer, receipt, several, whole
+from callsheet_openai.streams import Kind, open_stream
 
 __all__ = ["Text"]
 
@@ -47,7 +44,7 @@ class Text(Provider):
         url = self.responses_url("")
         if request.stream:
             return await self._stream(url, request, io, "responses")
-        return Response(_whole(await io.post_json(url, request.wire()), "id", "output"))
+        return Response(whole(await io.post_json(url, request.wire()), "id", "output"))
 
     @hookimpl
     async def get_response(self, request: GetResponse, io: IO) -> Response | Stream:
@@ -55,9 +52,9 @@ class Text(Provider):
         url = self.responses_url(f"/{path_segment(request.response_id)}")
         query = several("include", request.include)
         if not request.stream:
-            return Response(_whole(await io.get(url, **query), "id", "output"))
+            return Response(whole(await io.get(url, **query), "id", "output"))
         query |= {"stream": True, "starting_after": request.starting_after}
-        return await open_stream(Request("GET", url, EVENTS, query), io, "responses")
+        return await open_stream(Request("GET", url, EVENTS, query), io, "responses", self.error_in_answer)
 
     @hookimpl
     async def delete_response(self, request: DeleteResponse, io: IO) -> DeletedResponse:
@@ -70,14 +67,14 @@ class Text(Provider):
     async def cancel_response(self, request: CancelResponse, io: IO) -> Response:
         """POST /responses/{id}/cancel."""
         url = self.responses_url(f"/{path_segment(request.response_id)}/cancel")
-        return Response(_whole(await io.send(Request("POST", url)), "id", "output"))
+        return Response(whole(await io.send(Request("POST", url)), "id", "output"))
 
     @hookimpl
     async def list_input_items(self, request: ListInputItems, io: IO) -> InputItemList:
         """GET /responses/{id}/input_items."""
         url = self.responses_url(f"/{path_segment(request.response_id)}/input_items")
         query = {"limit": request.limit, "order": request.order, "after": request.after}
-        return InputItemList(_whole(await io.get(url, **query, **several("include", request.include)), "data"))
+        return InputItemList(whole(await io.get(url, **query, **several("include", request.include)), "data"))
 
     @hookimpl
     async def chat_completions(self, request: CreateChatCompletion, io: IO) -> ChatCompletion | Stream:
@@ -85,7 +82,7 @@ class Text(Provider):
         url = self.chat_url(request)
         if request.stream:
             return await self._stream(url, request, io, "chat")
-        return ChatCompletion(_whole(await io.post_json(url, request.wire()), "choices"))
+        return ChatCompletion(whole(await io.post_json(url, request.wire()), "choices"))
 
     def responses_url(self, rest: str) -> str:
         """Where responses are, and what is below them."""
@@ -95,18 +92,10 @@ class Text(Provider):
         """Where a chat is continued."""
         return "/chat/completions"
 
+    def error_in_answer(self, said: object, body: object) -> APIError:
+        """The exception for an error that came among the events of an answer."""
+        return error_in_answer(said, body)
+
     async def _stream(self, url: str, request: OperationRequest, io: IO, kind: Kind) -> Stream:
-        return await open_stream(Request("POST", url, EVENTS, body=Body.json(request.wire())), io, kind)
-
-
-def _whole(reply: Reply, *one_of: str) -> dict[str, Any]:
-    """The document of an answer, which has at least one of these fields. Some servers put an error there, with status 200."""
-    document = reply.document()
-    if any(name in document for name in one_of):
-        return document
-    if isinstance(error := document.get("error"), dict):
-        raise error_in_answer(error, document)
-    raise APIResponseValidationError(
-        f"the provider answered {reply.status} with a document that has no {' and no '.join(one_of)}",
-        request_id=reply.request_id,
-    )
+        sent = Request("POST", url, EVENTS, body=Body.json(request.wire()))
+        return await open_stream(sent, io, kind, self.error_in_answer)

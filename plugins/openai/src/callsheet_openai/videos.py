@@ -37,7 +37,7 @@ from callsheet import (
     hookimpl,
     path_segment,
 )
-from callsheet_openai.documents import receipt
+from callsheet_openai.documents import receipt, whole
 from callsheet_openai.settings import OpenAISettings
 
 __all__ = ["Videos"]
@@ -57,13 +57,13 @@ class Videos(Provider):
     async def create_character(self, request: CreateCharacter, io: IO) -> Character:
         """POST /videos/characters, always a form."""
         reply = await io.post_form("/videos/characters", _fields(_without_model(request)))
-        return Character.model_validate(reply.document())
+        return Character.model_validate(whole(reply, "id"))
 
     @hookimpl
     async def get_character(self, request: GetCharacter, io: IO) -> Character:
         """GET /videos/characters/{id}."""
         reply = await io.get(f"/videos/characters/{path_segment(request.character_id)}")
-        return Character.model_validate(reply.document())
+        return Character.model_validate(whole(reply, "id"))
 
     @hookimpl
     async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
@@ -100,7 +100,7 @@ class Videos(Provider):
     async def list_videos(self, request: ListVideos, io: IO) -> VideoList:
         """GET /videos, a page."""
         reply = await io.get("/videos", **_without_model(request))
-        page = VideoList.model_validate(reply.document())
+        page = VideoList.model_validate(whole(reply, "data"))
         for video in page.data:
             video.status = STATUSES.get(video.status, video.status)
         return page
@@ -128,7 +128,7 @@ class Videos(Provider):
 
 
 def _video(reply: Reply) -> Video:
-    video = Video.model_validate(reply.document())
+    video = Video.model_validate(whole(reply, "id"))
     video.status = STATUSES.get(video.status, video.status)
     return video
 

@@ -1,0 +1,126 @@
+"""The routes of videos (wire of /videos)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from callsheet.testing import characters, jobs
+from callsheet.testing.answers import Answer, document
+from callsheet.testing.checks import Rule, any_of, check, digits, list_of, matching, object_of, one_of, text
+from callsheet.testing.files import file_answer
+from callsheet.testing.media import VARIANTS, VIDEOS, bytes_of, image, media_file
+from callsheet.testing.pages import page
+from callsheet.testing.refusals import Refusal
+from callsheet.testing.requests import fields_of
+from callsheet.testing.seen import Part, Seen
+
+if TYPE_CHECKING:
+    from callsheet.testing.upstream import FakeUpstream
+
+__all__ = ["content", "create", "delete", "edit", "extend", "list_jobs", "look", "remix"]
+
+_PROMPT = text(1, 32_000)
+_ID = object_of({"id": text(1)}, ["id"])
+_SOURCE = {"video": any_of(media_file(*VIDEOS), _ID), "prompt": _PROMPT}
+_CREATE: Mapping[str, Rule] = {
+    "prompt": _PROMPT,
+    "model": text(1),
+    "seconds": digits,
+    "size": matching(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}", "WIDTHxHEIGHT"),
+    "input_reference": image,
+    "characters": list_of(_ID, high=2),
+}
+
+
+def create(fake: FakeUpstream, seen: Seen) -> Answer:
+    fields = check(fields_of(seen, "input_reference", "characters"), _CREATE, ["prompt"], fake.extra_fields)
+    for reference in fields.get("characters", ()):
+        characters.find(fake, reference["id"])
+    return jobs.begin(
+        fake,
+        seen,
+        "video",
+        fields["prompt"],
+        model=fields.get("model", "sora-2"),
+        size=fields.get("size", "720x1280"),
+        seconds=fields.get("seconds", "4"),
+    )
+
+
+def edit(fake: FakeUpstream, seen: Seen) -> Answer:
+    rules = {**_SOURCE, "model": text(1)}
+    fields = check(fields_of(seen, "video"), rules, ["video", "prompt"], fake.extra_fields)
+    return _from_source(fake, seen, "edit", fields, 0)
+
+
+def extend(fake: FakeUpstream, seen: Seen) -> Answer:
+    rules = {**_SOURCE, "seconds": digits, "model": text(1)}
+    fields = check(fields_of(seen, "video"), rules, ["video", "prompt", "seconds"], fake.extra_fields)
+    return _from_source(fake, seen, "extend", fields, int(fields["seconds"]))
+
+
+def remix(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
+    fields = check(fields_of(seen), {"prompt": _PROMPT}, ["prompt"], fake.extra_fields)
+    source = jobs.completed(fake, video_id)
+    return jobs.begin(
+        fake,
+        seen,
+        "remix",
+        fields["prompt"],
+        model=source.model,
+        size=source.size,
+        seconds=source.seconds,
+        remixed_from=source.id,
+    )
+
+
+def _from_source(fake: FakeUpstream, seen: Seen, kind: str, fields: dict[str, Any], more: int) -> Answer:
+    """A new job out of an old one, or out of a file, which counts as four seconds."""
+    model = fields.get("model", "sora-2")
+    if isinstance(fields["video"], Part):
+        return jobs.begin(fake, seen, kind, fields["prompt"], model=model, size="720x1280", seconds=str(4 + more))
+    source = jobs.completed(fake, fields["video"]["id"])
+    return jobs.begin(
+        fake,
+        seen,
+        kind,
+        fields["prompt"],
+        model=source.model,
+        size=source.size,
+        seconds=str(int(source.seconds) + more),
+    )
+
+
+def look(fake: FakeUpstream, _seen: Seen, video_id: str) -> Answer:
+    job = jobs.find(fake, video_id)
+    job.looks += 1
+    jobs.settle(fake, job)
+    return jobs.told(fake, job)
+
+
+def list_jobs(fake: FakeUpstream, seen: Seen) -> Answer:
+    all_jobs = [jobs.described(fake, job) for job in fake.state.jobs.values()]
+    return document(page(seen, all_jobs, high=100, low=0))
+
+
+def delete(fake: FakeUpstream, _seen: Seen, video_id: str) -> Answer:
+    job = jobs.find(fake, video_id)
+    if job.ended_at is None:
+        raise Refusal(f"Video '{video_id}' can't be deleted while it is {jobs.status_of(job)}.", code="video_not_ready")
+    del fake.state.jobs[video_id]
+    return document({"id": video_id, "object": "video.deleted", "deleted": True})
+
+
+def content(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
+    variant = dict(seen.query).get("variant", "video")
+    one_of(*VARIANTS)(variant, "variant")
+    job = jobs.find(fake, video_id)
+    if jobs.status_of(job) != "completed":
+        raise Refusal(
+            "Video is not ready yet, use GET /v1/videos/{video_id} to check status.", 404, code="video_not_ready"
+        )
+    if job.ended_at is not None and job.ended_at + 3600 <= fake.now():
+        raise Refusal(f"The content of video '{video_id}' has expired.", 404, code="expired")
+    length = fake.video_bytes if variant == "video" else 2048
+    return file_answer(seen, bytes_of(video_id, variant, length), VARIANTS[variant])

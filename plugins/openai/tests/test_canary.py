@@ -1,0 +1,226 @@
+"""No secret in any text: neither in what is shown of objects, nor in errors, tracebacks and logs, whatever the upstream says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import traceback
+from collections.abc import Iterator
+from traceback import TracebackException
+from typing import Any
+
+import pytest
+from core.tests.conftest import Mode
+from core.tests.offers import OFFER
+from core.tests.server import (
+    Answer,
+    Server,
+    bytes_answer,
+    error_answer,
+    json_answer,
+    reset_before_headers,
+    reset_in_body,
+    sse_answer,
+    stall,
+)
+from plugins.openai.tests.calls import CALLS, serve, serve_all
+from plugins.openai.tests.conftest import openai_client
+
+import callsheet
+from callsheet import CallsheetError, Request
+from callsheet.account import Account
+from callsheet_openai import OpenAIProvider, OpenAISettings
+
+KEY, TOKEN, EPHEMERAL = "sk-canary-51c0ffee", "gw-canary-0dd5ea50", "ek_canary_7ea5e77e"
+SECRETS = (KEY, TOKEN, EPHEMERAL)
+SETTINGS = {"organization": "org-1", "project": "proj-1", "headers": {"X-Gateway-Token": TOKEN}}
+
+
+def event(document: Any) -> Answer:
+    return sse_answer(f"event: error\ndata: {json.dumps(document)}\n\n".encode())
+
+
+def quotes(*secrets: str) -> dict[str, Answer]:
+    """All the ways in which an upstream may say what it was shown."""
+    said = f"Incorrect API key provided: {', '.join(secrets)}."
+    path = "/".join(secrets)
+    page = f"<html>{said}</html>".encode()
+    error = {"message": said, "type": said, "code": secrets[0], "param": secrets[-1], secrets[0]: secrets[-1]}
+    escaped = json.dumps({"error": error}).replace("sk-", "\\u0073k-").replace("ek_", "\\u0065k_").encode()
+    return {
+        "error": json_answer({"error": error}, 401),
+        "error as a text": json_answer({"error": said}, 500),
+        "detail": json_answer({"detail": said}, 422),
+        "escaped": bytes_answer(escaped, 403, content_type="application/json"),
+        "HTML": bytes_answer(page, 502, content_type="text/html"),
+        "HTML, 200": bytes_answer(page, 200, content_type="text/html"),
+        "redirect": bytes_answer(b"", 302, location=f"/sign-in/{path}?{path}"),
+        "redirect elsewhere": bytes_answer(b"", 307, location=f"ftp://elsewhere.example/{path}"),
+        "bad redirect": bytes_answer(b"", 307, location=f"http://[{path}"),
+        "error, 200": json_answer({"error": error}),
+        "error as a text, 200": json_answer({"error": said}),
+        "error event": event({"type": "error", "error": error}),
+        "flat error event": event({**error, "type": "error"}),
+        "error event as a text": event({"error": said}),
+        "the name of a field": json_answer({secrets[0]: said, "status": 7}),
+        "a kind": bytes_answer(b"x", 200, content_type=f"x/{path}"),
+        "a request's id": json_answer({"error": {"message": "No."}}, 400, x_request_id=secrets[0]),
+        "broken off": reset_before_headers,
+    }
+
+
+HOW = list(quotes(KEY))
+
+
+@pytest.fixture(autouse=True)
+def logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Everything that is logged, though not what HTTP libraries say to those who debug them."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.INFO, logger=name)
+    yield caplog
+    clean(*[f"{record.getMessage()} {record.args!r} {record.exc_text}" for record in caplog.records])
+
+
+def clean(*texts: object) -> None:
+    for text in texts:
+        shown = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+        found = [secret for secret in SECRETS if secret in shown]
+        assert not found, f"{found} in {shown[:3000]}"
+
+
+def check(error: BaseException) -> None:
+    """An error, what is attached to it, and how it came about."""
+    while_at_it: BaseException | None = error
+    while while_at_it is not None:
+        clean(while_at_it, repr(while_at_it), while_at_it.args, vars(while_at_it))
+        while_at_it = while_at_it.__cause__ or while_at_it.__context__
+    clean("".join(traceback.format_exception(error)), pickle.dumps(error), copy.copy(error))
+
+
+@pytest.fixture
+def quoted(mode: Mode, server: Server) -> Any:
+    return openai_client(mode, f"{server.url}/v1", api_key=KEY, settings=SETTINGS)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "name", ["generate_video", "get_video", "mint_realtime_secret", "responses", "responses streamed"]
+)
+@pytest.mark.parametrize("mode", ["blocking"], indirect=True)
+async def test_an_upstream_that_quotes_secrets(quoted: Any, server: Server, name: str, how: str) -> None:
+    serve_all(server, quotes(KEY, TOKEN)[how])
+    with pytest.raises(CallsheetError) as caught:
+        await _whole(CALLS[name].ask(quoted))
+    check(caught.value)
+    assert server.seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert server.seen[0].headers["x-gateway-token"] == TOKEN
+
+
+async def _whole(asked: Any) -> None:
+    result = await asked
+    if hasattr(result, "__aiter__"):
+        async with result:
+            async for _ in result:
+                pass
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", ["error", "escaped", "HTML", "HTML, 200", "error, 200", *HOW[6:9], "broken off"])
+@pytest.mark.parametrize("mode", ["blocking"], indirect=True)
+async def test_a_download(quoted: Any, server: Server, how: str) -> None:
+    serve_all(server, quotes(KEY, TOKEN)[how])
+    with pytest.raises(CallsheetError) as caught:
+        await _whole(CALLS["download_video"].ask(quoted))
+    check(caught.value)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("mode", ["blocking", "trio"], indirect=True)
+async def test_an_ephemeral_key_is_quoted(quoted: Any, server: Server, how: str) -> None:
+    serve_all(server, quotes(EPHEMERAL, KEY, TOKEN)[how])
+    with pytest.raises(CallsheetError) as caught:
+        await quoted.relay_sdp(sdp=OFFER, ephemeral_key=EPHEMERAL, provider="openai")
+    check(caught.value)
+    assert server.seen[0].headers["authorization"] == f"Bearer {EPHEMERAL}"
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_nothing_is_told_where_all_goes_well(quoted: Any, server: Server, name: str) -> None:
+    serve(server, name)
+    result = await CALLS[name].ask(quoted)
+    clean(repr(result), repr(getattr(result, "meta", None)))
+    await _whole(_done(result))
+
+
+async def _done(result: Any) -> Any:
+    return result
+
+
+def test_what_is_shown_of_objects() -> None:
+    account = Account.of("openai", OpenAISettings, {"api_key": KEY, **SETTINGS}, environ={})
+    provider = OpenAIProvider(account.settings)
+    plain = callsheet.Client("openai/m", api_key=KEY, base_url="https://127.0.0.1:9/v1", settings=SETTINGS)
+    later = callsheet.AsyncClient("openai/m", api_key=KEY, settings=SETTINGS)
+    request = callsheet.RelaySDP(sdp=OFFER, ephemeral_key=EPHEMERAL)  # type: ignore[arg-type]  # pydantic takes a str
+    sent = Request("POST", "/x", {"x-key": TOKEN}, auth=request.ephemeral_key)
+    secret = callsheet.RealtimeSecret.model_validate(
+        {"value": EPHEMERAL, "expires_at": 1, "client_secret": {"value": EPHEMERAL}, "session": {"key": EPHEMERAL}}
+    )
+    for thing in (account, account.settings, provider, plain, later, request, sent, secret):
+        clean(repr(thing), str(thing), f"{thing}", repr([thing]))
+    clean(plain.accounts, plain.router, plain.providers(), account.id, account.tag)
+    clean(account.settings.model_dump_json(exclude={"headers"}), account.settings.model_dump(exclude={"headers"}))
+    for client in (plain, later):
+        with pytest.raises(TypeError):
+            pickle.dumps(client)
+    plain.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"api_key": f"{KEY}\n"},
+        {"api_key": f"{KEY} \u201c"},
+        {"settings": {"headers": {"X-Gateway-Token": f"{TOKEN}\r\nX: y"}}},
+        {"base_url": f"http://{KEY}:{TOKEN}@127.0.0.1:9/v1"},
+        {"base_url": f"http://127.0.0.1:9/v1?key={KEY}"},
+        {"base_url": f"http://[{KEY}/v1"},
+        {"base_url": f"http://127.0.0.1:{KEY}/v1"},
+        {"base_url": KEY},
+        {"settings": {"api_key": [KEY]}},
+        {"settings": {"api_kee": KEY}},
+        {"timeout": 1.0, "base_url": "http://127.0.0.1:9/v1"},
+    ],
+)
+async def test_a_secret_in_the_wrong_place(mode: Mode, options: dict[str, Any]) -> None:
+    given = {"api_key": KEY, **options}
+    if "api_key" in options.get("settings", {}):
+        given["api_key"] = None
+    with pytest.raises(CallsheetError) as caught:
+        await openai_client(mode, given.pop("base_url", "http://127.0.0.1:9/v1"), **given).get_video(
+            video_id="v", provider="openai"
+        )
+    check(caught.value)
+
+
+@pytest.mark.parametrize("what", ["refused", "401", "cut", "too late", "unreadable"])
+async def test_locals_in_tracebacks(mode: Mode, server: Server, what: str) -> None:
+    """As programs log them that report their errors somewhere. (What the program itself holds is its own affair.)"""
+    answer = {"401": error_answer(401), "cut": reset_in_body, "too late": stall}.get(what, json_answer([]))
+    server.on("/v1/videos/v", answer)
+    url = "http://127.0.0.1:9/v1" if what == "refused" else f"{server.url}/v1"
+    client = openai_client(mode, url, api_key=KEY, settings=SETTINGS)
+    with pytest.raises(CallsheetError) as caught:
+        await client.get_video(video_id="v", provider="openai", timeout=0.2)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    seen: TracebackException | None = told
+    while seen is not None:
+        for frame in seen.stack:
+            if "/tests/" not in frame.filename:
+                clean(f"{frame.filename}:{frame.lineno} {frame.locals}")
+        seen = seen.__cause__ or seen.__context__

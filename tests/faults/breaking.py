@@ -1,0 +1,151 @@
+"""Ways to spoil Callsheet on purpose. A matrix that does not notice one of them proves nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+from tests.faults.cells import Cell
+
+from callsheet import APIError, errors, io, operations, spec, transport
+from callsheet.routing import retry
+
+__all__ = ["BREAKS", "Break"]
+
+Patch = Callable[[Any, str, Any], None]
+"""Puts a value in place of an attribute, until the cell is over."""
+
+
+@frozen
+class Break:
+    """One way to spoil it, a cell that must notice, and what it must say."""
+
+    spoil: Callable[[Patch], None]
+    cell: Cell
+    words: str
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        replaced: list[tuple[Any, str, Any]] = []
+
+        def patch(target: Any, name: str, value: Any) -> None:
+            replaced.append((target, name, getattr(target, name)))
+            setattr(target, name, value)
+
+        self.spoil(patch)
+        try:
+            yield
+        finally:
+            for target, name, value in reversed(replaced):
+                setattr(target, name, value)
+
+
+def send_again_blindly(patch: Patch) -> None:
+    """After any failure the request is sent again."""
+    patch(operations.Operation, "may_resend_blindly", lambda *_: True)
+
+
+def take_refusals_for_nothing(patch: Patch) -> None:
+    """A call is offered again after a refusal."""
+    patch(retry, "_allowed", lambda *_: True)
+
+
+def leave_connections_open(patch: Patch) -> None:
+    """An answer that was not read to its end keeps its connection."""
+
+    async def kept(self: Any) -> None:
+        _alive.append(self)
+
+    patch(transport._BlockingIncoming, "aclose", kept)
+
+
+_alive: list[Any] = []
+
+
+def quote_keys(patch: Patch) -> None:
+    """What an upstream says is repeated as it is, keys included."""
+    patch(io.IO, "secrets", lambda *_: [])
+
+
+def wait_for_each_read(patch: Patch) -> None:
+    """The deadline holds for one read, not for all."""
+    real = transport._BlockingIncoming.read
+
+    async def read(self: Any, _deadline: float) -> bytes:
+        return await real(self, time.monotonic() + 0.3)
+
+    patch(transport._BlockingIncoming, "read", read)
+
+
+def ignore_hints(patch: Patch) -> None:
+    """Attempts follow each other at once, whatever pause was asked for."""
+    real = retry.delay_before_retry
+    patch(retry, "delay_before_retry", lambda *arguments: None if real(*arguments) is None else 0.0)
+
+
+def take_any_end(patch: Patch) -> None:
+    """A stream that ends in the middle is a stream that ends."""
+    from callsheet_openai import streams
+
+    real = streams.Checked.__anext__
+
+    async def following(self: Any) -> Any:
+        try:
+            return await real(self)
+        except APIError:
+            raise StopAsyncIteration from None
+
+    patch(streams.Checked, "__anext__", following)
+
+
+def advise_retries(patch: Patch) -> None:
+    """Errors don't say that one had better not try again."""
+    real = errors.APIError.__setattr__
+
+    def set_only_others(self: Any, name: str, value: Any) -> None:
+        real(self, name, None if name == "should_retry" else value)
+
+    patch(errors.APIError, "__setattr__", set_only_others)
+
+
+def carry_keys_along(patch: Patch) -> None:
+    """A redirected request takes its credential with it."""
+    real = io.IO._redirected
+
+    def redirected(self: Any, request: Any, location: str) -> Any:
+        made = real(self, request, location)
+        key = self.account.settings.api_key.get_secret_value()
+        made.headers = {**made.headers, "authorization": f"Bearer {key}"}
+        return made
+
+    patch(io.IO, "_redirected", redirected)
+    patch(io.IO, "_guard_secrets", lambda *_: None)
+
+
+def forget_the_status(patch: Patch) -> None:
+    """Every error status is the same error."""
+    same = errors.InternalServerError
+    patch(spec, "status_error", lambda _status, message, **told: same(message, status_code=500, **told))
+
+
+def _cell(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:
+    return Cell(fault, operation, accept, "sync", always)
+
+
+BREAKS: tuple[Break, ...] = (
+    Break(send_again_blindly, _cell("23 500", "video create", "after"), "O1 double send: 3 jobs"),
+    Break(send_again_blindly, _cell("7 reset before headers", "calls", "after", False), "O1 double send: 2 jobs"),
+    Break(take_refusals_for_nothing, _cell("21 429 + 2 s", "calls"), "O3 attempts: 2 requests, 1 wanted"),
+    Break(leave_connections_open, _cell("29 truncated gzip", "edit", "before"), "O6 leak: busy"),
+    Break(quote_keys, _cell("16 401", "chat"), "O4 secret: sk-canary"),
+    Break(quote_keys, _cell("16 401", "calls"), "O4 secret: ek_canary"),
+    Break(wait_for_each_read, _cell("10 slow body", "video get"), "O3 time"),
+    Break(ignore_hints, _cell("21 429 + 2 s", "responses"), "O7 hint"),
+    Break(take_any_end, _cell("14 SSE without terminal event", "chat-SSE"), "O2 outcome: no error"),
+    Break(advise_retries, _cell("25 503", "extend", "after"), "O10 should_retry: None, False wanted"),
+    Break(carry_keys_along, _cell("34 302 to 127.0.0.1", "content"), "went to another host"),
+    Break(forget_the_status, _cell("17 403", "character get"), "O2 class: InternalServerError"),
+)

@@ -1,0 +1,270 @@
+"""One cell played: a fresh fake, a fresh client, one call; and everything that can be known of it afterwards."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+from attrs import define, field
+from tests.faults.cells import FAULTS as MATRIX
+from tests.faults.cells import REJECTIONS, Cell
+from tests.faults.certificates import Authority
+from tests.faults.connections import Place, places
+from tests.faults.leaks import LogBook, Watch, active_connections, rendered, within
+
+from callsheet import AsyncClient, Client
+from callsheet.drive import finish
+from callsheet.testing import FAULTS, FakeUpstream, Fault, Happened
+from callsheet.testing.state import Job, Secret
+
+__all__ = ["HINT", "Record", "World", "play"]
+
+KEY = "sk-canary-5f1d3c9a7b"
+HEADER = "hdr-canary-88e0c41d2f"
+EPHEMERAL = "ek_canary_2c6b90f4ae"
+CANARIES = (KEY, HEADER, EPHEMERAL)
+SHORT, LONG, LONGEST = 0.3, 3.0, 12.0
+SLOW = {3, 6, 8, 9, 10}
+HEAVY = {30, 32}
+HINT = 0.2
+"""Seconds: the 2 s of fault 21, scaled."""
+BACKOFF = 0.05
+"""By how much the pauses between attempts are scaled."""
+OFFER = (
+    b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
+    b"a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\na=fingerprint:sha-256 AA:BB\r\n"
+)
+TALK: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+ASK: Any = {"model": "m", "input": "hi", "store": False}
+AT: Any = {"provider": "openai"}
+WISH: Any = {"type": "realtime", "model": "m"}
+CALLS: Mapping[str, Callable[[Any, Path], Any]] = {
+    "chat": lambda c, _: c.chat_completions(**TALK),
+    "chat-SSE": lambda c, _: c.chat_completions(**TALK, stream=True),
+    "responses": lambda c, _: c.responses(**ASK),
+    "responses-SSE": lambda c, _: c.responses(**ASK, stream=True),
+    "responses-stored": lambda c, _: c.responses(model="m", input="hi"),
+    "video create": lambda c, _: c.generate_video(prompt="a cat", seconds=4, model="m"),
+    "video get": lambda c, _: c.get_video(video_id="video_1", **AT),
+    "content": lambda c, folder: c.download_video("video_1", to=folder / "got.mp4", **AT),
+    "edit": lambda c, _: c.edit(video="video_1", prompt="at night", **AT),
+    "extend": lambda c, _: c.extend(video="video_1", prompt="on", seconds=4, **AT),
+    "character create": lambda c, folder: c.create_character(name="Mossy", video=folder / "clip.mp4"),
+    "character get": lambda c, _: c.get_character(character_id="char_1", **AT),
+    "client_secrets": lambda c, _: c.mint_realtime_secret(session=WISH),
+    "calls": lambda c, _: c.relay_sdp(sdp=OFFER, ephemeral_key=EPHEMERAL),
+}
+
+
+@define
+class Record:
+    """What is known of a cell that was played."""
+
+    cell: Cell
+    deadline: float
+    seconds: float = 0.0
+    error: BaseException | None = None
+    result: Any = None
+    events: list[str] = field(factory=list)
+    """Of a stream: the types that came, or in chat "chunk" and "content"."""
+    arrivals: list[float] = field(factory=list)
+    """When requests had arrived at the fake."""
+    begun: int = 0
+    happened: list[Happened] = field(factory=list)
+    problems: list[str] = field(factory=list)
+    proof: str = ""
+    tried: int | None = None
+    trapped: list[dict[str, str]] = field(factory=list)
+    """The headers of requests that a redirection led elsewhere."""
+    files: list[str] = field(factory=list)
+    """What a download left in its folder."""
+    leaks: list[str] = field(factory=list)
+    secrets: list[str] = field(factory=list)
+
+
+class World:
+    """What the cells of one process share. Makes this process trust the certificates of the TLS faults."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="callsheet-faults-")
+        self.folder = Path(self._folder.name)
+        (self.folder / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(2000))
+        authority = Authority(self.folder)
+        os.environ["SSL_CERT_FILE"] = str(authority.file)
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+            os.environ.pop(name, None)
+        self.places = places(authority)
+        self.trap = FakeUpstream()
+        self._trapping = self.trap.serve()
+        self.trap_url = self._trapping.__enter__()
+        self.log = LogBook()
+        _hurry()
+
+    def close(self) -> None:
+        self._trapping.__exit__(None, None, None)
+        for place in self.places.values():
+            place.close()
+        self._folder.cleanup()
+
+
+def _hurry() -> None:
+    """Scale the pauses between attempts. A hint of the upstream's is obeyed as it is."""
+    from callsheet.routing import retry
+
+    def uniform(low: float, high: float) -> float:
+        return random.uniform(low, high * BACKOFF if low == 0 else high)
+
+    vars(retry)["random"] = SimpleNamespace(uniform=uniform)  # all of it that is used
+
+
+def play(cell: Cell, world: World) -> Record:
+    """Play a cell. Whatever happens is in the record, and nothing is judged."""
+    deadline = SHORT if cell.number in SLOW else LONGEST if cell.number in HEAVY else LONG
+    record = Record(cell, deadline)
+    world.log.lines.clear()
+    world.trap.seen.clear()
+    folder = world.folder / "downloads"
+    folder.mkdir(exist_ok=True)
+    (folder / "clip.mp4").write_bytes((world.folder / "clip.mp4").read_bytes())
+    place = world.places.get(cell.number)
+    with _upstream(cell, world, place) as (url, fake, fault), Watch() as watch:
+        options: dict[str, Any] = {
+            "provider": "openai",
+            "api_key": KEY,
+            "base_url": url,
+            "settings": {"timeout": deadline, "headers": {"x-access-token": HEADER}},
+            "timeout": deadline,
+        }
+        if cell.mode == "sync":
+            finish(_one_call(Client(**options), record, folder))
+        else:
+            anyio.run(_in_loop, options, record, folder, watch, backend=cell.mode)
+        if not within(1.0, lambda: fake.connections == 0):
+            watch.found.append(f"{fake.connections} connections still open at the server")
+        watch.check()
+        record.arrivals = [seen.at for seen in fake.seen]
+        record.begun = len(fake.book.accepted())
+        record.problems = [str(problem) for problem in fake.problems]
+        if fault is not None:
+            record.happened = list(fault.happened)
+        if place is not None:
+            record.tried, record.proof = place.tried(), place.proof()
+        shown = rendered(record.error, [record.result, record.events, *world.log.lines])
+        minted = getattr(record.result, "value", None)
+        canaries = [*CANARIES, minted] if isinstance(minted, str) else CANARIES
+        record.secrets = [canary for canary in canaries if canary in shown]
+    record.leaks += watch.found
+    record.trapped = [seen.headers for seen in world.trap.seen]
+    record.files = sorted(file.name for file in folder.iterdir() if file.name != "clip.mp4")
+    for file in folder.iterdir():
+        file.unlink()
+    return record
+
+
+@contextmanager
+def _upstream(cell: Cell, world: World, place: Place | None) -> Iterator[tuple[str, FakeUpstream, Fault | None]]:
+    """Where the client is sent, and the fault that waits there."""
+    fake = FakeUpstream(keys={KEY}, video_bytes=4096)
+    now = fake.now()
+    fake.state.jobs["video_1"] = Job("video_1", "m", "a cat", "1280x720", "8", now, 0, ended_at=now)
+    fake.state.characters["char_1"] = {"id": "char_1", "name": "Mossy", "created_at": now}
+    fake.state.secrets[EPHEMERAL] = Secret(now + 600, {"type": "realtime", "model": "m"})
+    if place is not None:
+        place.begin()
+        yield place.url, fake, None
+        return
+    fault = fake.fail(cell.op.route, _fault(cell, world), None if cell.always else 1)
+    with fake.serve() as url:
+        yield url, fake, fault
+
+
+def _fault(cell: Cell, world: World) -> Fault:
+    number, name = cell.number, MATRIX[cell.fault] or ""
+    # Where nothing is run twice, the fault comes after acceptance if it can: that is the harder case.
+    after = cell.accept == "after" or (not cell.accept and number not in REJECTIONS)
+    options: dict[str, Any] = {"after_accept": after}
+    if name[:3].isdigit():
+        words = f"The key {EPHEMERAL if cell.operation == 'calls' else KEY} and {HEADER} were seen."
+        options |= {"message": words}
+    match number:
+        case 8:
+            options |= {"interval": 0.01}
+        case 10:  # A stream may come slowly as long as it comes; longer than its patience it must not stop.
+            options |= {"interval": 0.01 if cell.op.answer in {"document", "sdp"} else 1.5 * SHORT}
+        case 11 | 12 | 13:
+            options |= {"pause": 0.15}
+        case 21:
+            options |= {"retry_after": HINT}
+        case 34:
+            options |= {"to": f"{world.trap_url}/latest/meta-data"}
+    return FAULTS[name](**options)
+
+
+async def _in_loop(options: Mapping[str, Any], record: Record, folder: Path, watch: Watch) -> None:
+    before = _tasks(record.cell.mode)
+    await _one_call(AsyncClient(**options), record, folder)
+    end = time.monotonic() + 1.0
+    while _tasks(record.cell.mode) > before and time.monotonic() < end:
+        await anyio.sleep(0.002)
+    if (now := _tasks(record.cell.mode)) > before:
+        watch.found.append(f"{now - before} tasks more than before")
+
+
+def _tasks(mode: str) -> int:
+    if mode == "trio":
+        import trio
+
+        return trio.lowlevel.current_statistics().tasks_living
+    import asyncio
+
+    return len(asyncio.all_tasks())
+
+
+async def _one_call(client: Any, record: Record, folder: Path) -> None:
+    """Call, and read a stream to its end. Sync clients answer at once, others are awaited."""
+    started = time.monotonic()
+    try:
+        result = await _awaited(CALLS[record.cell.operation](client, folder))
+        if record.cell.op.answer == "stream":
+            if hasattr(result, "__anext__"):
+                async for event in result:
+                    record.events.append(_kind(event))
+            else:
+                for event in result:
+                    record.events.append(_kind(event))
+        record.result = result
+    except BaseException as error:
+        record.error = error
+    record.seconds = time.monotonic() - started
+    end = time.monotonic() + 1.0
+    while (busy := active_connections(client)) and time.monotonic() < end:
+        if record.cell.mode == "sync":
+            time.sleep(0.002)
+        else:
+            await anyio.sleep(0.002)
+    if busy:
+        record.leaks.append(f"busy: {busy}")
+    await _awaited(client.close())
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _kind(event: Any) -> str:
+    if event.type != "message":
+        return str(event.type)
+    try:
+        choices = event.data["choices"]
+        return "content" if choices and choices[0]["delta"].get("content") else "chunk"
+    except (ValueError, KeyError, TypeError):
+        return event.raw[:20]
