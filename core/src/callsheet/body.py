@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -216,13 +217,14 @@ class Body:
 
     async def chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
         """Yield the body in pieces; `run` as in `Upload.chunks`."""
-        for part in self.parts:
-            if isinstance(part, Upload):
-                async with aclosing(part.chunks(run)) as chunks:
+        for is_file, parts in groupby(self.parts, lambda part: isinstance(part, Upload)):
+            if not is_file:
+                yield b"".join(cast("Iterable[bytes]", parts))  # each piece costs a system call, and a packet
+                continue
+            for file in cast("Iterable[Upload]", parts):
+                async with aclosing(file.chunks(run)) as chunks:
                     async for chunk in chunks:
                         yield chunk
-            else:
-                yield part
 
     def __repr__(self) -> str:
         return f"<Body {self.content_type.partition(';')[0]}{'' if self.size is None else f' {self.size} bytes'}>"

@@ -206,7 +206,6 @@ class IO:
         self.meta.request_id = hints.request_id(incoming.headers) or self.meta.request_id
         self.meta.poll_after = hints.poll_after(incoming.headers)
         self.meta.limits = hints.limits(incoming.headers)
-        self.meta.reset_after = hints.reset_after(incoming.headers)
 
     async def _read(self, request: Request, incoming: Incoming, max_bytes: int) -> Reply:
         if _encoding(incoming):

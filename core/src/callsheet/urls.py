@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from callsheet.errors import ConfigurationError, NotFoundError
 
 __all__ = ["is_loopback", "origin", "parsed", "path_segment", "with_query"]
+
+_REMEMBERED = 256
+"""Addresses: each call looks at its own, and at its account's, several times."""
 
 
 def path_segment(id: str) -> str:
@@ -29,12 +33,14 @@ def _spelled(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def origin(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port: what decides whether a secret may go there."""
     parts = parsed(url)
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_loopback(url: str) -> bool:
     """Whether an address is this machine's own, so that nobody can listen on the way."""
     host = (parsed(url).hostname or "").rstrip(".")
@@ -45,6 +51,7 @@ def is_loopback(url: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parsed(url: str) -> SplitResult:
     """The parts of an address. ConfigurationError for what can't be called."""
     try:

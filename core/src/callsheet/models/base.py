@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from callsheet import headers
 from callsheet.body import Upload
 
 __all__ = [
@@ -65,6 +66,8 @@ class Model(BaseModel):
         """This document and the documents inside it."""
         yield self
         for value in self.__dict__.values():
+            if value is None:  # as most fields of most requests are
+                continue
             for item in value if isinstance(value, list) else [value]:
                 if isinstance(item, Model):
                     yield from item.parts()
@@ -85,8 +88,7 @@ class Meta:
     """What is known about how a result came about. It is not part of the document.
 
     `poll_after` is in seconds: how long the provider asks to wait before the next look at a job.
-    `limits` holds the rate-limit headers as the provider spelled them; `reset_after` how many seconds it is until each
-    of these limits ("requests", "tokens") is whole again.
+    `limits` holds the rate-limit headers as the provider spelled them.
     """
 
     provider: str | None = None
@@ -95,7 +97,11 @@ class Meta:
     poll_after: float | None = None
     attempts: int = 1
     limits: dict[str, str] = Factory(dict)
-    reset_after: dict[str, float] = Factory(dict)
+
+    @property
+    def reset_after(self) -> dict[str, float]:
+        """Seconds until each of the limits ("requests", "tokens") is whole again."""
+        return headers.reset_after(self.limits)
 
 
 class Result(Model):
@@ -143,8 +149,10 @@ def _prompt(value: object) -> object:
         raise ValueError(f"a text is wanted, not {type(value).__name__}")  # noqa: TRY004  pydantic collects ValueErrors only
     if not value.strip():
         raise ValueError("the prompt is empty; say what the video should show")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("the prompt holds half a character (a lone surrogate), which no text may")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the prompt holds half a character (a lone surrogate), which no text may") from None
     if len(value) > 32_000:
         raise ValueError(f"the prompt has {len(value):,} characters; at most 32,000 are allowed")
     return value

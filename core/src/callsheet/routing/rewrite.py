@@ -50,7 +50,7 @@ def _copied(model: Any) -> Any:
         return model
     copy = model.model_copy()
     for name, value in model.__dict__.items():
-        if isinstance(value, list | Model):
+        if value is not None and isinstance(value, list | Model):
             copy.__dict__[name] = _copied(value)
     return copy
 

@@ -216,5 +216,4 @@ def _merged(said: Meta, seen: Meta, account: Account) -> Meta:
         poll_after=seen.poll_after if said.poll_after is None else said.poll_after,
         attempts=seen.attempts,
         limits=said.limits or seen.limits,
-        reset_after=said.reset_after or seen.reset_after,
     )
