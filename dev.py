@@ -31,7 +31,8 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 COMMANDS = {
     "demo": ["callsheet", "demo"],
-    "test": ["python", "-m", "pytest", "-n", "2", "--dist", "worksteal"],
+    # One worker more than CI has cores: much of the tests is waiting for processes and clocks.
+    "test": ["python", "-m", "pytest", "-n", "3", "--dist", "worksteal"],
 }
 CHECKS = [
     ["ruff", "check", "."],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from callsheet import (
     APIConnectionError,
     APIResponseValidationError,
     APIStatusError,
+    Call,
+    CallsheetError,
     ConfigurationError,
     Download,
     Provider,
@@ -230,8 +232,9 @@ async def test_a_json_request_is_never_redirected(mode: Mode, server: Server, ot
 
 
 @pytest.mark.parametrize("auth", ["account", SecretStr("ek-ephemeral-1"), None])
-async def test_a_key_does_not_travel_in_the_open(mode: Mode, auth: Any) -> None:
+async def test_a_key_does_not_travel_in_the_open(mode: Mode, auth: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By http to another machine: refused before anything is sent, unless the account allows it. No key, no matter."""
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: low)  # no pauses between attempts
     ask = Request("GET", "/x", auth=auth)
     client = careless(mode, None, ask, base_url="http://nobody.invalid")
     if auth is None:
@@ -294,3 +297,25 @@ async def test_a_token_that_was_fetched_is_a_secret_like_the_key(mode: Mode, ser
     with pytest.raises(APIStatusError, match=r"the token \[secret\] may not") as caught:
         await mode.client(server, "fetches", registry=registry).generate_video(prompt="A fox")
     assert token not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.body)
+
+
+async def test_wraps_see_no_secret_in_an_error(mode: Mode, server: Server) -> None:
+    """They may be what writes a log. The key is spelled in a way that only shows once the JSON is read."""
+    heard = []
+
+    async def log(call: Call, result: Awaitable[Any]) -> Any:
+        try:
+            return await result
+        except CallsheetError as error:
+            heard.append("".join(traceback.format_exception(error)) + repr(error.__dict__))
+            raise
+
+    kind = type("Careless", (Careless,), {"ask": Request("GET", "/x")})
+    registry = Registry(points=[], wraps=(log,))
+    registry.register("careless", kind)
+    escaped = "".join(f"\\u{ord(character):04x}" for character in KEY)
+    server.on("/x", bytes_answer(f'{{"error": {{"message": "your key is {escaped}"}}}}'.encode(), 401))
+    with pytest.raises(APIStatusError, match=r"your key is \[secret\]"):
+        await mode.client(server, "careless", registry=registry).generate_video(prompt="A fox")
+    assert len(heard) == 1
+    assert KEY not in heard[0]

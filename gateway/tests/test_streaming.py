@@ -163,7 +163,8 @@ def test_a_job_is_looked_at_as_often_as_its_provider_wants(http, monkeypatch):
     monkeypatch.setitem(Odd.does, "get_video", look)
     id = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()["id"]
     assert "event: video.completed" in http.get(f"/videos/{id}/events").text
-    assert all(later - earlier >= 0.15 for earlier, later in pairwise(looks))
+    # uvloop counts from the beginning of its turn, which on a busy machine was a while ago.
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(looks))
     assert len(looks) == 4
 
 
