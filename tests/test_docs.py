@@ -64,7 +64,9 @@ def is_run_elsewhere(line: str) -> bool:
     words = line.split("#")[0].split()
     if words[:2] == ["pip", "install"]:
         names = {re.sub(r"\[.*\]", "", word.strip("'\"")) for word in words[2:] if not word.startswith("-")}
-        assert names <= DISTRIBUTIONS, names
+        folders = {name for name in names if name.startswith("./")}  # of a clone
+        assert all((ROOT / folder / "pyproject.toml").exists() for folder in folders), folders
+        assert names - folders <= DISTRIBUTIONS, names
         return True
     if words[:2] == ["python3", "dev.py"]:
         assert words[2] in {"demo", "test", "check", "bench", "faults"}

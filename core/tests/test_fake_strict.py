@@ -109,7 +109,7 @@ JSON_BODIES = {
         "background",
     ),
     "no messages": ("/chat/completions", {"model": "m"}, "Missing required parameter: 'messages'.", "messages"),
-    "an empty talk": ("/chat/completions", {**CHAT, "messages": []}, "expected an array of 1", "messages"),
+    "an empty talk": ("/chat/completions", {**CHAT, "messages": []}, "expected an array of at least 1", "messages"),
     "an odd role": (
         "/chat/completions",
         {**CHAT, "messages": [{"role": "robot", "content": "x"}]},

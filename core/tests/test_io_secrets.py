@@ -272,8 +272,9 @@ async def test_a_header_that_is_secret_does_not_either(mode: Mode) -> None:
         ("http://127.0.0.1.example", False),
         ("http://notlocalhost", False),
         ("http://10.0.0.1", False),
-        ("http://0.0.0.0", False),
+        ("http://0.0.0.0", True),
         ("http://[::ffff:10.0.0.1]", False),
+        ("http://[::ffff:127.0.0.1]", True),
         ("http://2130706433", False),
     ],
 )

@@ -8,11 +8,13 @@ import pytest
 from callsheet import (
     IO,
     Client,
+    Edit,
     GenerateVideo,
     PluginError,
     Provider,
     ProviderConflict,
     ProviderLoadError,
+    ProviderSettings,
     Registry,
     UnknownProvider,
     UnsupportedOperation,
@@ -310,3 +312,45 @@ def test_register_without_installing():
     assert Client("mine/m", registry=found).generate_video(prompt="x").meta.provider == "mine"
     with pytest.raises(ProviderLoadError):
         found.register("wrong", object)
+
+
+class Wider(Provider):
+    """What others derive from."""
+
+    class WiderSettings(ProviderSettings):
+        forms: bool = False
+
+    Settings = WiderSettings
+    notes = {"edit": "retired last year", "extend": "emulated"}
+
+    @hookimpl
+    async def edit(self, request: Edit, io: IO) -> Video:
+        raise NotImplementedError
+
+
+def test_a_note_does_not_speak_of_a_derived_classes_refusal():
+    """It is the other class's: here the vendor never had it."""
+
+    class Narrower(Wider):
+        edit = Provider.edit
+
+    registry = Registry(points=[], wraps=())
+    registry.register("narrower", Narrower)
+    with pytest.raises(UnsupportedOperation) as caught:
+        Client("narrower/m", registry=registry).edit(video="v", prompt="x", provider="narrower")
+    assert "retired" not in str(caught.value)
+    [info] = [info for info in registry.describe() if info.name == "narrower"]
+    assert info.notes == {"extend": "emulated"}
+    assert Wider.notes["edit"]
+
+
+def test_settings_derive_from_those_that_the_base_class_works_with():
+    class Odd(Wider):
+        Settings = ProviderSettings
+
+    registry = Registry(points=[], wraps=())
+    with pytest.raises(
+        ProviderLoadError, match=r"Odd\.Settings must derive from WiderSettings, with which Wider works"
+    ):
+        registry.register("odd", Odd)
+        registry.provider("odd")

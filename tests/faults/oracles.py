@@ -103,7 +103,7 @@ def attempts_wanted(cell: Cell) -> int:
         return 2 if resend == "call" else 3
     if number == 21:
         return 1 if resend == "call" else 3
-    if number in REJECTIONS or number == 34:
+    if number in REJECTIONS or number in {29, 30, 34}:  # what is encoded unasked will be so again
         return 1
     if _broke_in_the_body(cell):
         return 1

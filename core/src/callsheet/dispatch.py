@@ -14,7 +14,7 @@ from callsheet.account import Account
 from callsheet.errors import CallsheetError, UnsupportedOperation
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
-from callsheet.registry import Call, Wrap, offered_hooks
+from callsheet.registry import Call, Wrap, notes_of, offered_hooks
 from callsheet.spec import HOOKS, Provider, hookimpl
 
 __all__ = ["Dispatcher"]
@@ -54,7 +54,7 @@ class Dispatcher:
     def require(self, operation: str, available_from: Iterable[str] = ()) -> None:
         """Raise UnsupportedOperation unless the provider implements the operation."""
         if operation not in self.operations:
-            reason = self.provider.notes.get(operation, "")
+            reason = notes_of(type(self.provider)).get(operation, "")
             raise UnsupportedOperation(self.account.provider, operation, available_from, reason)
 
 

@@ -96,31 +96,48 @@ class CallsheetError(Exception):
         self.retry_after = retry_after
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Take secrets out of all that this error says, and the errors that it came of: upstreams quote what they get."""
+        """Take secrets out of all that this error says, and cut off causes that hold some: upstreams quote what they get."""
         secrets = list(secrets)
         for name, value in self.__dict__.items():
             self.__dict__[name] = _without(value, secrets)
         self.args = _without(self.args, secrets)
-        for other in (self.__cause__, self.__context__):
+        for link in ("__cause__", "__context__"):
+            other = getattr(self, link)
             if isinstance(other, CallsheetError):
                 other.hide(secrets)
+            elif _tells(other, secrets):
+                setattr(self, link, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own pickling would call the subclass with `args` alone and lose the keywords.
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
-def _without(value: Any, secrets: list[str]) -> Any:
+def _without(value: Any, secrets: list[str], levels: int = 100) -> Any:
+    if not levels and isinstance(value, dict | list | tuple):
+        return "[too deep]"
     match value:
         case str():
             for secret in secrets:
                 value = value.replace(secret, "[secret]")
             return value
         case dict():
-            return {_without(name, secrets): _without(inner, secrets) for name, inner in value.items()}
+            return {_without(k, secrets): _without(v, secrets, levels - 1) for k, v in value.items()}
         case list() | tuple():
-            return type(value)(_without(inner, secrets) for inner in value)
+            return type(value)(_without(inner, secrets, levels - 1) for inner in value)
     return value
+
+
+def _tells(error: BaseException | None, secrets: list[str]) -> bool:
+    """Whether another library's error, or one that it came of, would show a secret in a traceback."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        text = f"{error!s} {error!r}"
+        if any(secret in text for secret in secrets):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _rebuilt(kind: type[CallsheetError], args: tuple[Any, ...], state: dict[str, Any]) -> CallsheetError:

@@ -104,7 +104,7 @@ class Incoming(Protocol):
 
 
 class Transport(Protocol):
-    """Blocking or async way to the wire. A blocking one never suspends."""
+    """Blocking or async way to the wire. A blocking one never suspends, and may say so by an attribute `blocking`."""
 
     async def open(self, request: Outgoing) -> Incoming: ...
     async def sleep(self, seconds: float) -> None: ...

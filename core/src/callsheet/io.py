@@ -28,7 +28,7 @@ from callsheet.errors import (
 )
 from callsheet.exchange import ByteStream, Incoming, Outgoing, Reply, Request, Transport
 from callsheet.models.base import Meta
-from callsheet.urls import is_loopback, origin, parsed, path_segment, with_query
+from callsheet.urls import is_loopback, leads_on, origin, parsed, path_segment, with_query
 
 if TYPE_CHECKING:
     from callsheet.account import Account
@@ -50,6 +50,8 @@ __all__ = [
 
 T = TypeVar("T")
 MEGABYTE = 1024 * 1024
+PATIENCE_WITH_ERRORS = 5.0
+"""Seconds for the words of an error: its status and headers are what counts."""
 Outcome = Literal["not_sent", "rejected", "maybe"]
 
 
@@ -130,7 +132,9 @@ class IO:
         if seconds > left:
             await self.transport.sleep(max(0.0, left))
             raise APITimeoutError(
-                f"{self.operation.name} ran out of time while waiting", provider=self.account.provider
+                f"{self.operation.name} ran out of time while waiting",
+                provider=self.account.provider,
+                sent=bool(self.sent),
             )
         await self.transport.sleep(seconds)
 
@@ -185,7 +189,8 @@ class IO:
                     " blank at an end or a character beyond ASCII in it; look at the key"
                 )
         if request.body is not None:
-            headers.setdefault("content-type", request.body.content_type)
+            if "content-type" not in _lower(request.headers):  # an account's own headers can't know of boundaries
+                headers["content-type"] = request.body.content_type
             size = request.body.size
             headers["content-length" if size is not None else "transfer-encoding"] = (
                 "chunked" if size is None else str(size)
@@ -203,7 +208,8 @@ class IO:
         refused = status >= 400 and self.provider.refused(status, incoming.headers)
         if refused or (400 <= status < 500 and status not in {408, 409}):
             self._settle("rejected", refused)
-        self.meta.request_id = hints.request_id(incoming.headers) or self.meta.request_id
+        if (id := hints.request_id(incoming.headers)) and not any(secret in id for secret in self.secrets()):
+            self.meta.request_id = id
         self.meta.poll_after = hints.poll_after(incoming.headers)
         self.meta.limits = hints.limits(incoming.headers)
 
@@ -222,8 +228,9 @@ class IO:
         """An error answer, or what can be had of it: its status counts, however the rest of it fails."""
         content = b""
         if not _encoding(incoming):
+            patience = min(self.deadline, time.monotonic() + PATIENCE_WITH_ERRORS)
             with suppress(APIConnectionError):
-                while len(content) < MEGABYTE and (chunk := await incoming.read(self.deadline)):
+                while len(content) < MEGABYTE and (chunk := await incoming.read(patience)):
                     content += chunk
         for secret in self.secrets():  # an upstream that quotes the key must not put it into our errors
             content = content.replace(secret.encode(), b"[secret]")
@@ -248,7 +255,9 @@ class IO:
         return plain
 
     def _encoded(self, incoming: Incoming) -> APIResponseValidationError:
-        return self._unreadable(f"is encoded as {_encoding(incoming)[:40]!r} though identity was asked for", incoming)
+        error = self._unreadable(f"is encoded as {_encoding(incoming)[:40]!r} though identity was asked for", incoming)
+        error.should_retry = False  # it would be the next time, too, and be paid for again
+        return error
 
     def _unreadable(self, why: str, incoming: Incoming) -> APIResponseValidationError:
         return APIResponseValidationError(
@@ -303,7 +312,7 @@ class IO:
         target = ""
         with suppress(ValueError):  # "http://[" is no address
             target = urljoin(self._address(request), location) if location else ""
-        if not target.startswith(("http://", "https://")):
+        if not target.startswith(("http://", "https://")) or not leads_on(self._address(request), target):
             raise APIResponseValidationError(
                 f"provider '{self.account.provider}' redirects to {location[:80]!r}, which can't be followed",
                 should_retry=False,

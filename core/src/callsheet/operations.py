@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from attrs import frozen
@@ -49,9 +50,16 @@ class Operation:
             case "unstored":
                 stored = getattr(request, "store", None)
                 stored = self.stores_by_default if stored is None else stored
-                return not stored and not getattr(request, "background", None)
+                return not stored and not _has_effects(request)
             case "never":
                 return False
+
+
+def _has_effects(request: m.OperationRequest) -> bool:
+    """Whether a response leaves more behind than its price: work that goes on, a conversation, what a remote tool did."""
+    tools = getattr(request, "tools", None) or []
+    remote = any(isinstance(tool, Mapping) and tool.get("type") == "mcp" for tool in tools)
+    return remote or bool(getattr(request, "background", None) or getattr(request, "conversation", None))
 
 
 def _creates(

@@ -180,12 +180,20 @@ class Registry:
             distribution,
             version,
             operations=tuple(hook for hook in HOOKS if hook in offered_hooks(provider, name)),
-            notes=dict(provider.notes),
+            notes=notes_of(provider),
             models=dict(provider.models),
             embedded=provider.embedded,
             missing=tuple(absent),
             unknown_hooks=_unknown_hooks(provider),
         )
+
+
+def notes_of(provider: type[Provider]) -> dict[str, str]:
+    """A provider's notes. What a class says of a hook does not hold for one that a derived class put in its place."""
+    lineage = provider.__mro__
+    speaker = next(number for number, kind in enumerate(lineage) if "notes" in vars(kind))
+    replaced = {name for kind in lineage[:speaker] for name in vars(kind)}
+    return {operation: note for operation, note in provider.notes.items() if operation not in replaced}
 
 
 def offered_hooks(provider: object, name: str) -> frozenset[str]:
@@ -201,6 +209,14 @@ def offered_hooks(provider: object, name: str) -> frozenset[str]:
             f"provider '{name}': {provider.__name__}.Settings must be a class derived from callsheet.ProviderSettings",
             provider=name,
         )
+    for base in kind.__mro__:
+        needed = vars(base).get("Settings", ProviderSettings)
+        if not issubclass(kind.Settings, needed):
+            raise ProviderLoadError(
+                f"provider '{name}': {provider.__name__}.Settings must derive from {needed.__name__}, with which"
+                f" {base.__name__} works",
+                provider=name,
+            )
     for table in ("notes", "models"):
         if not isinstance(getattr(kind, table), Mapping):
             raise ProviderLoadError(f"provider '{name}': {provider.__name__}.{table} must be a dict", provider=name)

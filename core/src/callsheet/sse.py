@@ -55,6 +55,13 @@ class SSEDecoder:
         self._guard(self._held)
         return events
 
+    @property
+    def unfinished(self) -> str:
+        """The data of an event that no blank line has ended yet."""
+        line = "".join(self._pending)
+        rest = [line.removeprefix("data:").removeprefix(" ")] if line.startswith("data:") else []
+        return "\n".join([*self._data, *rest])
+
     def _line(self, line: str) -> Event | None:
         if not line:
             event = Event(self._type or "message", "\n".join(self._data)) if self._data else None
@@ -94,6 +101,11 @@ class SSEEvents:
                 break
             self._ready.extend(self._decoder.feed(chunk))
         return self._ready.popleft()
+
+    @property
+    def unfinished(self) -> str:
+        """What came of an event that the end of the answer cut off."""
+        return self._decoder.unfinished
 
     async def aclose(self) -> None:
         await self._chunks.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -21,7 +21,9 @@ __all__ = ["Download", "Event", "Source", "Stream"]
 
 _NO_FILES = {"text/html", "application/json", "text/event-stream"}
 _DIGITS = re.compile("[0-9]{1,18}")
-_CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]{1,18})-[0-9]{1,18}/(?P<total>[0-9]{1,18}|\*)")
+_CONTENT_RANGE = re.compile(
+    r"bytes (?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)", re.IGNORECASE
+)
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -61,10 +63,16 @@ class _Closing:
     _source: Source[Any]
     meta: Meta
     _closed: bool = False
+    _secrets: Sequence[str] = ()
+
+    def hide(self, secrets: Sequence[str]) -> None:
+        """What no error of this stream may say."""
+        self._secrets = secrets
 
     def _explain(self, error: BaseException) -> None:
-        """Let an error say whose answer it broke off."""
+        """Let an error say whose answer it broke off, and no secret."""
         if isinstance(error, CallsheetError):
+            error.hide(self._secrets)
             error.provider = error.provider or self.meta.provider
             error.request_id = error.request_id or self.meta.request_id
 
@@ -98,7 +106,6 @@ class Stream(_Closing):
     _on_event: list[Callable[[Event], None]] = field(factory=list, init=False, repr=False)
     _on_end: list[Callable[[BaseException | None], None]] = field(factory=list, init=False, repr=False)
     _changes: list[Callable[[Event], Event]] = field(factory=list, init=False, repr=False)
-    _secrets: list[str] = field(factory=list, init=False, repr=False)
 
     def tap(
         self,
@@ -111,10 +118,6 @@ class Stream(_Closing):
         if on_end:
             self._on_end.append(on_end)
         return self
-
-    def hide(self, secrets: list[str]) -> None:
-        """What no error of this stream may say."""
-        self._secrets = secrets
 
     def change(self, function: Callable[[Event], Event]) -> Stream:
         """Let a function replace each event before anybody sees it."""
@@ -135,8 +138,6 @@ class Stream(_Closing):
             await self._end(None)
             raise
         except BaseException as error:
-            if isinstance(error, CallsheetError):
-                error.hide(self._secrets)
             self._explain(error)
             await self._end(error)
             raise
@@ -185,7 +186,9 @@ class Download(_Closing):
         problem = ""
         if kind.partition(";")[0].strip().lower() in _NO_FILES:
             problem = f"with {kind[:60]} where a file was expected"
-        elif answer.status == 206 and span is None:
+        elif answer.status == 204:
+            problem = "with nothing where a file was expected"
+        elif answer.status == 206 and (span is None or int(span["first"]) > int(span["last"])):
             problem = "with a part of the file and did not say with which (no usable Content-Range)"
         if problem:
             await answer.aclose()

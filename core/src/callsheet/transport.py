@@ -32,8 +32,12 @@ T = TypeVar("T")
 _HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
 _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "ProxyError"}
 _CONNECTIONS = {"max_connections": 100, "max_keepalive_connections": 100}
+_DIRECT: dict[str, Any] = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
+"""No proxy of the environment's for this machine: keys travel to it in the open."""
 _THREADS = 40
 """How many blocking functions of providers run at once."""
+CONNECT = 10.0
+"""Seconds for a connection to come about, its TLS handshake included."""
 LONGEST = 30 * 24 * 3600.0
 """Seconds: sockets refuse timeouts beyond what their clocks can count, infinity among them."""
 
@@ -97,8 +101,10 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
     return APIConnectionError(f"{where}: {str(error) or name}{hint}", sent=sent)
 
 
-def _timeouts(left: _TimeLeft | None) -> dict[str, float | None]:
-    return {"connect": left, "read": left, "write": left, "pool": left}
+def _timeouts(left: _TimeLeft) -> dict[str, float | None]:
+    """A place that does not answer is told soon, while there is time to try again; the rest has the call's deadline."""
+    connect = _TimeLeft.until(min(left.deadline, time.monotonic() + CONNECT))
+    return {"connect": connect, "read": left, "write": left, "pool": left}
 
 
 def _plain(headers: Any) -> dict[str, str]:
@@ -138,6 +144,7 @@ class _BlockingIncoming:
 class BlockingTransport:
     """Blocks the calling thread; never suspends. Safe to share between threads."""
 
+    blocking: bool = field(default=True, init=False)
     _client: Any = field(default=None, alias="client")
     _own: bool = field(init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
@@ -184,7 +191,7 @@ class BlockingTransport:
 
         with self._lock:
             if self._client is None:
-                client = httpx.Client(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS))
+                client = httpx.Client(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
                 _refuse_cookies(client)
                 for pool in _pools_of(client):
                     pool._network_backend = DeadlineBackend(pool._network_backend)
@@ -230,6 +237,7 @@ class _AsyncIncoming:
 class AsyncTransport:
     """Waits on the running event loop, asyncio's or trio's. One per loop."""
 
+    blocking: bool = field(default=False, init=False)
     _client: Any = field(default=None, alias="client")
     _own: bool = field(init=False)
     _pools: Sequence[Any] = field(default=(), init=False)
@@ -250,8 +258,8 @@ class AsyncTransport:
                 request.url,
                 headers=request.headers,
                 content=content,
-                # No timeouts of httpx's: they would go on to count for each piece of a stream.
-                extensions={"timeout": _timeouts(None), "trace": progress.awaited},
+                # No other timeouts of httpx's: they would go on to count for each piece of a stream.
+                extensions={"timeout": {"connect": CONNECT if self._own else None}, "trace": progress.awaited},
             )
             with anyio.fail_after(max(0.0, request.deadline - time.monotonic())):
                 response = await client.send(built, stream=True, follow_redirects=False, auth=None)
@@ -289,7 +297,7 @@ class AsyncTransport:
 
         from callsheet.deadlines import CancellableBackend
 
-        client = httpx.AsyncClient(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS))
+        client = httpx.AsyncClient(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
         _refuse_cookies(client)
         self._pools = _pools_of(client)
         for pool in self._pools:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from callsheet.errors import ConfigurationError, NotFoundError
 
-__all__ = ["is_loopback", "origin", "parsed", "path_segment", "with_query"]
+__all__ = ["is_loopback", "leads_on", "origin", "parsed", "path_segment", "with_query"]
 
 _REMEMBERED = 256
 """Addresses: each call looks at its own, and at its account's, several times."""
@@ -46,9 +46,30 @@ def is_loopback(url: str) -> bool:
     host = (parsed(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = _ip(host)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def leads_on(url: str, target: str) -> bool:
+    """Whether a redirect may be followed: not from https to http, and not from outside into this machine or its network.
+
+    Names are not resolved: a name of the vendor's that stands for a private address is the vendor's to answer for.
+    """
+    if url.lower().startswith("https:") and not target.lower().startswith("https:"):
+        return False
+    return _is_inside(url) or not _is_inside(target)
+
+
+def _is_inside(url: str) -> bool:
+    address = _ip((parsed(url).hostname or "").rstrip("."))
+    return is_loopback(url) or (address is not None and not address.is_global)
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
     with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return False
+        address = ip_address(host)
+        return getattr(address, "ipv4_mapped", None) or address
+    return None
 
 
 @lru_cache(maxsize=_REMEMBERED)

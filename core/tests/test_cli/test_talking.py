@@ -276,3 +276,15 @@ def test_what_is_printed_never_steers_the_terminal(capsys: pytest.CaptureFixture
     shown = capsys.readouterr()
     assert shown.out == "prompt  a[2Jb\nTEXT\na[2Jb\n"
     assert shown.err == "ab\n"
+
+
+def test_the_next_command_goes_to_the_same_provider(run: Run) -> None:
+    """Where only the model said who it is: an address, settings and an ephemeral key are that provider's."""
+    address = ("--model", "acme/m", "--base-url", "http://127.0.0.1:9")
+    made = run("video", "generate", "A fox", *address, "--no-wait")
+    [line] = re.findall(r"^Next: callsheet (.*)$", made.stderr, re.MULTILINE)
+    assert "--provider acme --base-url http://127.0.0.1:9" in line
+    assert run("video", "generate", "A fox", "--model", "acme/m", "--no-wait").stderr.count("--provider") == 0
+    minted = run("realtime", "mint", "--model", "acme/m")
+    assert "realtime call OFFER.sdp --provider acme" in minted.stderr
+    assert "--provider" not in run("realtime", "mint").stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from attrs import Factory, frozen
+from attrs import Factory, define, field
 from pydantic import SecretStr
 
 from callsheet.cli.failures import Resume
@@ -24,7 +24,7 @@ RESUME_KEY = "callsheet.cli.resume"
 Command = Callable[..., None]
 
 
-@frozen
+@define
 class Session:
     """Which provider the user means, and in what form the answer is wanted."""
 
@@ -33,6 +33,8 @@ class Session:
     settings: dict[str, str] = Factory(dict)
     json: bool = False
     quiet: bool = False
+    _meant: str | None = field(default=None, init=False)
+    """Whose the address and the settings are, where no --provider says it."""
 
     def client(self, model: str | None = None) -> Client:
         """A client with these settings. Without --provider, they are for the model's provider or the default one."""
@@ -44,13 +46,13 @@ class Session:
         with Client() as plain:
             name = name or plain.accounts.default().provider
             _refuse_secrets(self.settings, plain.accounts.registry.provider(name).Settings.model_fields)
+        self._meant = name
         return Client(model, provider=name, base_url=self.base_url, settings=self.settings)
 
-    def command(self, *words: str) -> str:
-        """A command line for later, that means the same provider as this one."""
-        options = [
-            word for name in ("provider", "base_url") if (value := getattr(self, name)) for word in _flag(name, value)
-        ]
+    def command(self, *words: str, provider: str | None = None) -> str:
+        """A command line for later, that means the same provider as this one; `provider` is it where only a model said so."""
+        said = {"provider": self.provider or self._meant or provider, "base_url": self.base_url}
+        options = [word for name, value in said.items() if value for word in _flag(name, value)]
         for name, value in self.settings.items():
             options += ["--setting", f"{name}={value}"]
         return shlex.join(["callsheet", *words, *options])

@@ -81,7 +81,9 @@ def mint(
             "session": told.get("id"),
         }
     )
-    say(f"Next: {SECRET}=... {session.command('realtime', 'call', 'OFFER.sdp')}")
+    say(
+        f"Next: {SECRET}=... {session.command('realtime', 'call', 'OFFER.sdp', provider=secret.meta.provider if model else None)}"
+    )
 
 
 @realtime.command(short_help="Bring an SDP offer to a provider.")

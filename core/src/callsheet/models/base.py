@@ -21,6 +21,7 @@ from pydantic import (
 
 from callsheet import headers
 from callsheet.body import Upload
+from callsheet.errors import BadRequestError
 
 __all__ = [
     "PATHS_ARE_FILES",
@@ -60,7 +61,10 @@ class Model(BaseModel):
 
     def wire(self) -> dict[str, Any]:
         """The document as it goes over the wire: what was set, and only that. Absent is not null."""
-        return self.model_dump(exclude_unset=True)
+        try:
+            return self.model_dump(exclude_unset=True)
+        except (ValueError, RecursionError) as error:
+            raise BadRequestError(f"the request can't be written: {error}", code="invalid_value") from None
 
     def parts(self) -> Iterator[Model]:
         """This document and the documents inside it."""

@@ -43,7 +43,7 @@ class RealtimeSecret(Result):
         # Some servers repeat the secret elsewhere: fields that are not known here are not shown.
         return [("expires_at", self.expires_at)]
 
-    value: str = Field(repr=False)
+    value: str = Field(repr=False, min_length=1)
     expires_at: int
     """Unix time in seconds."""
     session: dict[str, Any] | None = None

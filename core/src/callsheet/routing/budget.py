@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from attrs import define, field
 
@@ -15,20 +16,26 @@ COST_WHEN_THROTTLED = 5
 SHARE = 0.2
 ALWAYS = 3
 """Retries in all: a fifth of the calls, and these besides, so that a program's first calls have some."""
+WINDOW = 60.0
+"""Seconds after which what was is forgotten by half, and the bucket is full again."""
 
 
 @define
 class RetryBudget:
-    """One account's. A bucket bounds a burst of retries, a share of all calls what there may be over time."""
+    """One model's at one account. A bucket bounds a burst of retries, a share of all calls what there may be over time."""
 
     tokens: int = FULL
     calls: int = 0
     retries: int = 0
+    _window: float = field(factory=time.monotonic, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def began(self) -> None:
         """A call begins."""
         with self._lock:
+            if time.monotonic() - self._window > WINDOW:
+                self._window, self.tokens = time.monotonic(), FULL
+                self.calls, self.retries = self.calls // 2, self.retries // 2
             self.calls += 1
 
     def succeeded(self) -> None:

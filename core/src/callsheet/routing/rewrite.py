@@ -44,8 +44,8 @@ def with_managed_ids(result: Any, change: Change) -> Any:
 
 def _copied(model: Any) -> Any:
     """Copy models and the lists of models in them; leave files, and everything else, the same objects."""
-    if isinstance(model, list):
-        return [_copied(item) for item in model]
+    if isinstance(model, list):  # of models; what else is in it is the caller's, however deep
+        return [_copied(item) if isinstance(item, Model) else item for item in model]
     if not isinstance(model, Model):
         return model
     copy = model.model_copy()

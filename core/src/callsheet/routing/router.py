@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from typing import Any
 
 from attrs import Factory, define, field, frozen
@@ -13,12 +12,13 @@ from callsheet.errors import APIError, BadRequestError, CallsheetError, Configur
 from callsheet.ids import IdCodec
 from callsheet.io import IO, Transport
 from callsheet.models.base import IdKind, Meta, OperationRequest
+from callsheet.models.video import Video
 from callsheet.operations import OPERATIONS
 from callsheet.routing.accounts import Accounts
 from callsheet.routing.budget import RetryBudget
 from callsheet.routing.retry import with_retries
 from callsheet.routing.rewrite import replace_ids, with_managed_ids
-from callsheet.stream import Stream
+from callsheet.stream import Download, Stream
 
 __all__ = ["Deployment", "Router"]
 
@@ -41,7 +41,7 @@ class Router:
     default_provider: str | None = None
     models: dict[str, Deployment] = Factory(dict)
     """The configured model names. Where the accounts are `configured_only` there are no others."""
-    _budgets: defaultdict[str, RetryBudget] = field(factory=lambda: defaultdict(RetryBudget), init=False, repr=False)
+    _budgets: dict[tuple[str, str | None], RetryBudget] = field(factory=dict, init=False, repr=False)
 
     async def call(
         self,
@@ -69,6 +69,8 @@ class Router:
             dispatcher.require(name, self.accounts.offering(name))
         deadline = time.monotonic() + (account.settings.timeout if timeout is None else timeout)
 
+        budget = self._budgets.setdefault((account.id, request.model), RetryBudget())
+
         def new_io() -> IO:
             return IO(account, dispatcher.provider, operation, transport, deadline)
 
@@ -77,7 +79,7 @@ class Router:
             return self._finished(result, io, account)
 
         try:
-            return await with_retries(operation, request, new_io, attempt, self._budgets[account.id])
+            return await with_retries(operation, request, new_io, attempt, budget)
         except CallsheetError as error:
             error.provider = error.provider or account.provider
             _say_managed_ids(error, known)
@@ -95,8 +97,10 @@ class Router:
         result = with_managed_ids(
             result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id or kind != "resp" else id
         )
-        if isinstance(result, Stream):
+        if isinstance(result, Stream | Download):
             result.hide(io.secrets())
+        if isinstance(result, Video) and result.error is not None:  # `wait` makes an exception of it
+            result.error.hide(io.secrets())
         if isinstance(result, Stream) and io.operation.billable:
             result.tap(on_end=_say_it_was_begun)
         if isinstance(meta := getattr(result, "meta", None), Meta):

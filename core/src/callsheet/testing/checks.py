@@ -142,7 +142,8 @@ def list_of(item: Rule = anything, high: int | None = None, low: int = 0) -> Rul
         if not isinstance(value, list):
             raise _wrong_type(value, name, "an array")
         if len(value) < low or (high is not None and len(value) > high):
-            raise _invalid(name, f"expected an array of {low} to {high} items, but got {len(value)}")
+            wanted = f"at least {low}" if high is None else f"{low} to {high}"
+            raise _invalid(name, f"expected an array of {wanted} items, but got {len(value)}")
         for number_, one in enumerate(value):
             item(one, f"{name}[{number_}]")
 

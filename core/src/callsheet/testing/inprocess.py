@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -31,6 +31,7 @@ class _Transport:
     """What both have in common. `sleep` and `run` are where they differ."""
 
     fake: FakeUpstream
+    blocking: ClassVar[bool] = False
 
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError
@@ -136,6 +137,8 @@ class _Incoming:
 
 class BlockingFakeTransport(_Transport):
     """Blocks the calling thread; never suspends."""
+
+    blocking = True
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251  blocking is what this transport is for

@@ -11,7 +11,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -114,18 +114,27 @@ class EntraToken:
         function = get_token or self.source
         arguments = [self.scope] if get_token or _wants_scope(function) else []
         if is_async(self.source):
-            return await _in_time(function, arguments, io)
+            return await _in_time(function(*arguments), io)
         # In a list: a thread of trio's must not return a coroutine as such.
         [answer] = await io.run(lambda: [function(*arguments)])
-        return await answer if inspect.isawaitable(answer) else answer
+        if not inspect.isawaitable(answer):
+            return answer
+        if not getattr(io.transport, "blocking", False):
+            return await _in_time(answer, io)
+        try:
+            return await answer  # there is no loop: it must not wait
+        except RuntimeError as error:
+            raise MissingCredentials(
+                "token_provider returned a coroutine, for which a sync call can't wait: use AsyncClient, or a plain function"
+            ) from error
 
 
-async def _in_time(function: Callable[..., Any], arguments: list[str], io: IO) -> Any:
+async def _in_time(answer: Awaitable[Any], io: IO) -> Any:
     """Await it, for as long as the call has time."""
     import anyio
 
     with anyio.move_on_after(io.deadline - time.monotonic()):
-        return await function(*arguments)
+        return await answer
     raise APITimeoutError("no Entra token: token_provider did not answer within the call's timeout", sent=False)
 
 

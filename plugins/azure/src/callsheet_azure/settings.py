@@ -55,7 +55,8 @@ class AzureSettings(OpenAISettings):
             if [segment.lower() for segment in segments[-len(ending) :]] == ending:
                 del segments[-len(ending) :]
                 break
-        if address.query or address.fragment or "openai" in map(str.lower, segments):
+        another_api = bool(segments) and segments[-1].lower() in {"v1", "models"}
+        if address.query or address.fragment or another_api or "openai" in map(str.lower, segments):
             raise ValueError(
                 "the resource's address is wanted, such as https://NAME.openai.azure.com, not that of a deployment, whose"
                 " name is the model; the version is api_version"

@@ -17,6 +17,7 @@ from callsheet import (
     envelope_error,
 )
 from callsheet import headers as hints
+from callsheet_openai.documents import NO_USE_IN_RETRYING
 from callsheet_openai.realtime import Realtime
 from callsheet_openai.settings import OpenAISettings
 from callsheet_openai.text import Text
@@ -27,7 +28,6 @@ __all__ = ["OpenAIProvider"]
 VIDEO_OPERATIONS = tuple(name for name, operation in OPERATIONS.items() if operation.route.startswith("/videos"))
 IT_IS_GONE = {400, 403, 404, 410}
 """What a server may answer where it serves something no longer; the rest passes, or has other reasons."""
-NO_USE_IN_RETRYING = {"insufficient_quota", "credit_balance_exhausted"}
 
 
 class OpenAIProvider(Videos, Realtime, Text):

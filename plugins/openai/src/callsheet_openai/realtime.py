@@ -6,10 +6,9 @@ as browsers send it; with the account's key it is one part of a form and the ses
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from callsheet import (
     IO,
@@ -67,7 +66,7 @@ class Realtime(Provider):
         else:
             fields: list[tuple[str, object]] = [("sdp", (request.sdp, SDP))]
             if (session := session_of(request)) is not None:
-                fields.append(("session", (json.dumps(session, allow_nan=False).encode(), "application/json")))
+                fields.append(("session", (Body.json(session).parts[0], "application/json")))
             sent = Request("POST", "/realtime/calls", headers, query, Body.form(fields))
         reply = await io.send(sent)
         if not reply.content.startswith(b"v=0"):
@@ -101,13 +100,21 @@ def session_of(request: MintRealtimeSecret | RelaySDP) -> dict[str, Any] | None:
     session, model = request.session, request.model
     if session is None and model is None:
         return None
-    whole = {**({} if session and "type" in session else {"type": "realtime"}), **(session or {})}
-    return {**whole, "model": model} if model is not None and whole["type"] == "realtime" else whole
+    session = {**({} if session and "type" in session else {"type": "realtime"}), **(session or {})}
+    if model is None:
+        return session
+    if session["type"] == "transcription":
+        audio = session.get("audio") or {}
+        heard = audio.get("input") or {}
+        named = {"model": model, **(heard.get("transcription") or {})}
+        return {**session, "audio": {**audio, "input": {**heard, "transcription": named}}}
+    return {**session, "model": model}
 
 
 def _call_id(reply: Reply) -> str | None:
     """The last part of `Location`, which may be a path or a whole address. None if it is no such thing: the call is on."""
     with suppress(ValueError):
         path = urlsplit(reply.headers.get("location", "")).path
-        return path.rstrip("/").rpartition("/")[2] or None
+        name = unquote(path.rstrip("/").rpartition("/")[2])
+        return name if name not in {"", "calls"} else None
     return None

@@ -64,6 +64,8 @@ class Checked:
             try:
                 event = await self._events.__anext__()
             except StopAsyncIteration:
+                if self._kind == "chat" and self._events.unfinished.strip() == DONE:  # some leave the blank line out
+                    break
                 raise APIResponseValidationError(
                     "the stream ended without its last event"
                     f" ({DONE if self._kind == 'chat' else 'response.completed'}): what came before is not the whole answer"
@@ -77,7 +79,7 @@ class Checked:
             self._ended = self._kind == "responses" and event.type in TERMINAL
             return event
         # Only the end of the connection's answer is left to read; then another request may use it.
-        await self._answer.drain()
+        await self._answer.drain(0.1)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -109,7 +111,7 @@ def _named(event: Event) -> Event:
 def _decoded(event: Event) -> dict[str, Any]:
     try:
         data = event.data
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -121,13 +123,15 @@ async def _no_stream(answer: ByteStream, media_type: str, make_error: MakeError)
             content += chunk
             if len(content) > MOST_OF_AN_ERROR:
                 break
-    reply = Reply(answer.status, answer.headers, content)
+    reply, whole_answer = Reply(answer.status, answer.headers, content), False
     with suppress(APIResponseValidationError):
         document = reply.json()
         if isinstance(document, dict) and document.get("error"):
             return make_error(document["error"], document)
+        whole_answer = isinstance(document, dict)  # and paid for: asking again would buy the same once more
     return APIResponseValidationError(
         f"the provider answered {answer.status} with {media_type[:60] or 'no content type'} where events were expected;"
         " perhaps the server does not stream",
         request_id=reply.request_id,
+        should_retry=False if whole_answer else None,
     )
