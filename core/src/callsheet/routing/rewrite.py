@@ -18,7 +18,9 @@ Change = Callable[[str, IdKind], str]
 
 
 def replace_ids(request: OperationRequest, change: Change) -> OperationRequest:
-    """A copy of a request in which every id is replaced."""
+    """A copy of a request in which every id is replaced; the request itself if there is none in it."""
+    if not any(part.managed for part in request.parts()):
+        return request
     copy: OperationRequest = _copied(request)
     for part in copy.parts():
         _replace(part, change)
