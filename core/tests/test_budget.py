@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from callsheet import APIStatusError
-from callsheet.routing.budget import ALWAYS, FULL, SHARE, RetryBudget
+from callsheet.routing.budget import ALWAYS, FULL, SHARE, WINDOW, RetryBudget
 
 
 class Machine(RuleBasedStateMachine):
@@ -88,3 +89,34 @@ async def test_a_client_stops_asking_twice(mode: Mode, server: Server, monkeypat
         await client.get_video(video_id="v1", provider="wire")
     server.on("/videos/v1", error_answer(500), json_answer({"id": "v1", "status": "queued"}))
     assert (await client.get_video(video_id="v1", provider="wire")).meta.attempts == 2
+
+
+def test_what_was_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute the bucket is full again, and the past counts by half."""
+    budget, now = RetryBudget(), [time.monotonic()]
+    monkeypatch.setattr("callsheet.routing.budget.time.monotonic", lambda: now[0])
+    for _ in range(200):
+        budget.began()
+        budget.spend(throttled=False)
+    assert budget.tokens < 14
+    assert not budget.spend(throttled=False)
+    retries = budget.retries
+    now[0] += WINDOW + 1
+    budget.began()
+    assert (budget.tokens, budget.calls, budget.retries) == (FULL, 101, retries // 2)
+    assert budget.spend(throttled=False)
+
+
+async def test_one_models_failures_are_not_anothers(
+    mode: Mode, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: low)
+    server.on("/responses", error_answer(429))
+    client: Any = mode.client(server)
+    for _ in range(8):
+        with pytest.raises(APIStatusError):
+            await client.responses(model="wire/bad", input="hi")
+    before = len(server.seen)
+    with pytest.raises(APIStatusError):
+        await client.responses(model="wire/good", input="hi")
+    assert len(server.seen) - before == 3

@@ -183,3 +183,11 @@ texts = st.text(st.characters(codec="utf-8"), max_size=40)
 def test_any_data_comes_out_as_it_went_in(data):
     [event] = SSEDecoder().feed(frame(data, "x"), final=True)
     assert (event.type, event.raw) == ("x", data)
+
+
+def test_half_a_character_in_a_renamed_event(http, monkeypatch):
+    """It has a spelling in JSON and none in UTF-8."""
+    source = Items(Event("message", '{"id":"c","model":"m","choices":["\\ud800"]}'))
+    monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(source))
+    text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
+    assert text.startswith('data: {"id":"c","model":"odd/m","choices":["\\ud800"]}\n\n')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import mimetypes
 import os
 import secrets
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from attrs import define, field
 
 from callsheet.errors import BadRequestError
+from callsheet.jsontext import encode
 
 __all__ = ["CHUNK", "Body", "Source", "Upload", "quoted"]
 
@@ -237,12 +237,8 @@ def quoted(name: str) -> str:
 
 def _json(document: object) -> bytes:
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return encode(document, allow_nan=False)
     except TypeError as error:
         raise TypeError(f"{error}; a request that carries a file is a form: io.post_form") from None
     except (ValueError, RecursionError) as error:  # NaN, Infinity, a circle
         raise BadRequestError(f"the request can't be written as JSON: {error}", code="invalid_value") from None
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
-        return json.dumps(document, separators=(",", ":")).encode()

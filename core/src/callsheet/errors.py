@@ -99,8 +99,8 @@ class CallsheetError(Exception):
         """Take secrets out of all that this error says, and cut off causes that hold some: upstreams quote what they get."""
         secrets = list(secrets)
         for name, value in self.__dict__.items():
-            self.__dict__[name] = _without(value, secrets)
-        self.args = _without(self.args, secrets)
+            self.__dict__[name] = without_secrets(value, secrets)
+        self.args = without_secrets(self.args, secrets)
         for link in ("__cause__", "__context__"):
             other = getattr(self, link)
             if isinstance(other, CallsheetError):
@@ -113,7 +113,8 @@ class CallsheetError(Exception):
         return _rebuilt, (type(self), self.args, self.__dict__)
 
 
-def _without(value: Any, secrets: list[str], levels: int = 100) -> Any:
+def without_secrets(value: Any, secrets: list[str], levels: int = 100) -> Any:
+    """A text, or the texts in a document, with "[secret]" in the place of each secret."""
     if not levels and isinstance(value, dict | list | tuple):
         return "[too deep]"
     match value:
@@ -122,9 +123,9 @@ def _without(value: Any, secrets: list[str], levels: int = 100) -> Any:
                 value = value.replace(secret, "[secret]")
             return value
         case dict():
-            return {_without(k, secrets): _without(v, secrets, levels - 1) for k, v in value.items()}
+            return {without_secrets(k, secrets): without_secrets(v, secrets, levels - 1) for k, v in value.items()}
         case list() | tuple():
-            return type(value)(_without(inner, secrets, levels - 1) for inner in value)
+            return type(value)(without_secrets(inner, secrets, levels - 1) for inner in value)
     return value
 
 

@@ -1,4 +1,4 @@
-"""JSON texts as documents: what a float can't hold stays exact, so that what is read can be sent back."""
+"""JSON texts and documents: what a float can't hold stays exact, so that what is read can be sent back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["decode", "number"]
+__all__ = ["decode", "encode", "number"]
 
 MAX_DIGITS = 4300
 """As long as Python lets an integer in text be."""
@@ -38,3 +38,12 @@ def decode(text: str | bytes) -> Any:
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
     return _DECODER.decode(text)
+
+
+def encode(document: object, allow_nan: bool = True) -> bytes:
+    """A document as a JSON text in UTF-8, as compact as can be. TypeError or ValueError for what can't be one."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=allow_nan, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
+        return json.dumps(document, allow_nan=allow_nan, separators=(",", ":")).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from attrs import Factory, define, field, frozen
 
 from callsheet.errors import APIResponseValidationError, CallsheetError
-from callsheet.jsontext import decode
+from callsheet.jsontext import decode, encode
 from callsheet.models.base import Meta
 
 if TYPE_CHECKING:
@@ -49,12 +48,7 @@ class Event:
 
     @classmethod
     def of(cls, type: str, document: object) -> Event:
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
-            text = json.dumps(document, separators=(",", ":"))
-        return cls(type, text)
+        return cls(type, encode(document).decode())
 
 
 class _Closing:

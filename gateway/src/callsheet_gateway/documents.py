@@ -9,7 +9,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["JSONDocument", "dump", "parse"]
+from callsheet.jsontext import encode
+
+__all__ = ["JSONDocument", "parse"]
 
 _DEEPEST = 64
 
@@ -59,16 +61,8 @@ def _depth(document: Any) -> int:
     return depth
 
 
-def dump(document: object) -> bytes:
-    """A document's bytes. A lone surrogate has a spelling in JSON and none in UTF-8: it is escaped."""
-    try:
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(document, separators=(",", ":")).encode()
-
-
 class JSONDocument(Response):
     """An answer that is a JSON document."""
 
     def __init__(self, document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(dump(document), status, headers, "application/json")
+        super().__init__(encode(document), status, headers, "application/json")

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from callsheet import CallsheetError, Video
-from callsheet_gateway.documents import dump
+from callsheet.jsontext import encode
 from callsheet_gateway.errors import envelope_of
 from callsheet_gateway.face import Face
 from callsheet_gateway.streaming import EventResponse, Frames, frame
@@ -31,7 +31,7 @@ async def _frames(face: Face, video: Video) -> Frames:
     id, pause, failures = video.id, face.settings.event_pause, 0
     said, said_at = b"", time.monotonic()
     while True:
-        event = frame(dump(face.document(video)).decode(), f"video.{video.status}")
+        event = frame(encode(face.document(video)).decode(), f"video.{video.status}")
         if event != said:
             yield event
             said, said_at, pause = event, time.monotonic(), face.settings.event_pause
@@ -47,5 +47,5 @@ async def _frames(face: Face, video: Video) -> Frames:
         except CallsheetError as error:
             failures += 1
             if failures >= _LOOKS or not (error.status_code or 500) >= 500:
-                yield frame(dump(envelope_of(error)).decode(), "error")
+                yield frame(encode(envelope_of(error)).decode(), "error")
                 return

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
-from attrs import evolve, frozen
+from attrs import frozen
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from callsheet import CallsheetError, Event, Stream
-from callsheet_gateway.documents import dump
+from callsheet.jsontext import encode
 from callsheet_gateway.errors import envelope, envelope_of, log_bug
 
 __all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
@@ -83,7 +82,7 @@ async def response_frames(begun: Begun) -> Frames:
         inner = _envelope(error)["error"]
         number = _number_of(last) + 1
         flat = {name: inner[name] for name in ("code", "message", "param")}
-        yield frame(dump({"type": "error", "sequence_number": number, **flat, "error": inner}).decode(), "error")
+        yield frame(encode({"type": "error", "sequence_number": number, **flat, "error": inner}).decode(), "error")
     finally:
         await events.aclose()
 
@@ -96,7 +95,7 @@ async def chat_frames(begun: Begun) -> Frames:
             yield frame(event.raw)
         yield frame(_DONE)
     except Exception as error:
-        yield frame(dump(_envelope(error)).decode())
+        yield frame(encode(_envelope(error)).decode())
     finally:
         await events.aclose()
 
@@ -126,12 +125,12 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
             return event
         try:
             document = event.data
-        except ValueError:
+        except (ValueError, RecursionError):
             return event
         inner = document.get("response", document) if isinstance(document, dict) else None
         if not isinstance(inner, dict) or not isinstance(inner.get("model"), str) or not inner["model"]:
             return event
         inner["model"] = name(inner["model"])
-        return evolve(event, raw=json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+        return Event.of(event.type, document)
 
     return stream.change(change)

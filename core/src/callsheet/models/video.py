@@ -163,12 +163,6 @@ class VideoError(Model):
     code: str | None = None
     message: str | None = None
 
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Take secrets out of the message: upstreams quote what they get."""
-        for secret in secrets:
-            if self.message and secret in self.message:
-                self.message = self.message.replace(secret, "[secret]")
-
 
 class Video(Result):
     """A video job and, once it is completed, the video."""

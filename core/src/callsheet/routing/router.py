@@ -8,7 +8,15 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from callsheet.account import Account
-from callsheet.errors import APIError, BadRequestError, CallsheetError, ConfigurationError, NotFoundError, PluginError
+from callsheet.errors import (
+    APIError,
+    BadRequestError,
+    CallsheetError,
+    ConfigurationError,
+    NotFoundError,
+    PluginError,
+    without_secrets,
+)
 from callsheet.ids import IdCodec
 from callsheet.io import IO, Transport
 from callsheet.models.base import IdKind, Meta, OperationRequest
@@ -100,7 +108,7 @@ class Router:
         if isinstance(result, Stream | Download):
             result.hide(io.secrets())
         if isinstance(result, Video) and result.error is not None:  # `wait` makes an exception of it
-            result.error.hide(io.secrets())
+            result.error.message = without_secrets(result.error.message, io.secrets())
         if isinstance(result, Stream) and io.operation.billable:
             result.tap(on_end=_say_it_was_begun)
         if isinstance(meta := getattr(result, "meta", None), Meta):
