@@ -1,6 +1,7 @@
 """What goes wrong, as OpenAI's clients expect to be told."""
 
 import json
+import time
 
 import pytest
 from gateway.tests.odd import Odd, over
@@ -69,6 +70,18 @@ def test_a_bug_says_nothing_of_itself(http, monkeypatch, caplog):
     assert "sk-secret" not in answer.text
     [line] = [record.getMessage() for record in caplog.records if record.name == "callsheet.gateway"]
     assert line.startswith(f"{answer.headers['x-request-id']} POST '/v1/videos': ZeroDivisionError at test_errors.py:")
+
+
+def test_a_bug_does_not_cut_the_next_request_off(http, monkeypatch):
+    def our_port():
+        with http.stream("GET", "/models") as answer:
+            answer.read()  # or the client gives the connection up
+            return answer.extensions["network_stream"].get_extra_info("client_addr")
+
+    before = our_port()
+    assert asked(http, ZeroDivisionError(), monkeypatch).status_code == 500
+    time.sleep(0.2)  # for the server to cut what it promised to keep
+    assert our_port() == before
 
 
 def test_what_a_provider_does_not_do(http):

@@ -32,19 +32,28 @@ class Guard:
             return
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
+        answered_in_full = False
 
         async def with_id(message: Message) -> None:
+            nonlocal answered_in_full
             if message["type"] == "http.response.start":
                 answered = MutableHeaders(scope=message)
                 answered["x-request-id"] = request_id
                 answered["x-content-type-options"] = "nosniff"
             await send(message)
+            answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
 
         headers = Headers(scope=scope)
         if refusal := self._refusal(headers, scope):
             await error_response(refusal)(scope, receive, with_id)
-        else:
+            return
+        try:
             await self.app(scope, receive, with_id)
+        except Exception:
+            # Starlette raises a bug once more after it was answered and logged. From here it would reach the server, which
+            # then cuts the connection that it has just promised to keep: under the client's next request.
+            if not answered_in_full:
+                raise
 
     def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
         host = headers.get("host", "")
