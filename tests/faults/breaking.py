@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from tests.faults.cells import Cell
 
-from callsheet import APIError, errors, io, operations, spec, transport
+from callsheet import APIError, envelope, errors, event_stream, io, operations, transport
 from callsheet.routing import retry
 
 __all__ = ["BREAKS", "Break"]
@@ -88,9 +88,7 @@ def ignore_hints(patch: Patch) -> None:
 
 def take_any_end(patch: Patch) -> None:
     """A stream that ends in the middle is a stream that ends."""
-    from callsheet_openai import streams
-
-    real = streams.Checked.__anext__
+    real = event_stream.Checked.__anext__
 
     async def following(self: Any) -> Any:
         try:
@@ -98,7 +96,7 @@ def take_any_end(patch: Patch) -> None:
         except APIError:
             raise StopAsyncIteration from None
 
-    patch(streams.Checked, "__anext__", following)
+    patch(event_stream.Checked, "__anext__", following)
 
 
 def advise_retries(patch: Patch) -> None:
@@ -128,7 +126,7 @@ def carry_keys_along(patch: Patch) -> None:
 def forget_the_status(patch: Patch) -> None:
     """Every error status is the same error."""
     same = errors.InternalServerError
-    patch(spec, "status_error", lambda _status, message, **told: same(message, status_code=500, **told))
+    patch(envelope, "status_error", lambda _status, message, **told: same(message, status_code=500, **told))
 
 
 def _cell(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:

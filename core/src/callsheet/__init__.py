@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from callsheet.account import ProviderSettings
 from callsheet.auth import ApiKey, AuthScheme, Bearer
 from callsheet.body import Body, Upload
+from callsheet.envelope import envelope_error, error_in_answer, whole
 from callsheet.errors import *  # noqa: F403  the whole tree is public
+from callsheet.event_stream import open_stream
 from callsheet.io import IO, ByteStream, Reply, Request, Transport, path_segment
 from callsheet.models import *  # noqa: F403  and all models are
 from callsheet.operations import OPERATIONS
 from callsheet.registry import Call, ProviderInfo, Registry, Wrap
-from callsheet.spec import Provider, envelope_error, hookimpl
+from callsheet.spec import Provider, hookimpl
 from callsheet.sse import SSEEvents
 from callsheet.stream import Download, Event, Stream
 
@@ -172,6 +174,7 @@ __all__ = [
     "download_video",
     "edit",
     "envelope_error",
+    "error_in_answer",
     "extend",
     "generate_video",
     "get_character",
@@ -182,6 +185,7 @@ __all__ = [
     "list_input_items",
     "list_videos",
     "mint_realtime_secret",
+    "open_stream",
     "path_segment",
     "providers",
     "relay_sdp",
@@ -190,6 +194,7 @@ __all__ = [
     "status_error",
     "wait",
     "webhooks",
+    "whole",
 ]
 
 

@@ -16,20 +16,20 @@ request model. A hook waits through `io` and nothing else, so that it runs in sy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pluggy import HookimplMarker, HookspecMarker
 from pydantic import SecretStr
 
-from callsheet import headers as hints
 from callsheet import models as m
 from callsheet.account import ProviderSettings
 from callsheet.auth import AuthScheme, Bearer
-from callsheet.errors import APIStatusError, CallsheetError, MissingCredentials, status_error
+from callsheet.envelope import envelope_error
+from callsheet.errors import CallsheetError, MissingCredentials
 from callsheet.io import IO, Reply, Request
 from callsheet.stream import Download, Stream
 
-__all__ = ["HOOKS", "Provider", "envelope_error", "hookimpl", "hookspec"]
+__all__ = ["HOOKS", "Provider", "hookimpl", "hookspec"]
 
 hookspec = HookspecMarker("callsheet")
 hookimpl = HookimplMarker("callsheet")
@@ -187,41 +187,3 @@ class Provider:
 
 HOOKS: tuple[str, ...] = tuple(name for name, member in vars(Provider).items() if hasattr(member, "callsheet_spec"))
 """The names of all operations, in the contract's order."""
-
-
-def envelope_error(reply: Reply) -> APIStatusError:
-    """Read OpenAI's `{"error": {message, code, param}}`, and what is found in its place in the wild.
-
-    That is: `error` as a plain string, `{"statusCode": ..., "message": ...}` (API Management), `{"detail": ...}`
-    (FastAPI), a text, and nothing at all.
-    """
-    try:
-        document: Any = reply.json()
-    except CallsheetError:
-        document = None
-    inner = document.get("error", document) if isinstance(document, dict) else document
-    fields: dict[str, Any] = (
-        inner if isinstance(inner, dict) else {"message": inner if isinstance(inner, str) else None}
-    )
-    said = fields.get("message") or fields.get("detail") or fields.get("title")
-    code = fields.get("code")
-    return status_error(
-        reply.status,
-        str(said or _silent(reply)),
-        code=None if code is None else str(code),
-        param=fields.get("param") if isinstance(fields.get("param"), str) else None,
-        body=document,
-        request_id=reply.request_id,
-        retry_after=hints.retry_after(reply.headers),
-        should_retry=hints.should_retry(reply.headers),
-    )
-
-
-def _silent(reply: Reply) -> str:
-    """What to say of an error that does not explain itself."""
-    if 300 <= reply.status < 400:
-        where = reply.headers.get("location", "nowhere").partition("?")[0]
-        return f"the provider answered {reply.status} and points to {where[:200]}; is the base URL right (https, path)?"
-    kind = reply.headers.get("content-type", "no content type").partition(";")[0]
-    hint = "; is the base URL right?" if reply.status in {404, 405} or kind == "text/html" else ""
-    return f"the provider answered {reply.status} without saying why ({len(reply.content)} bytes of {kind}){hint}"

@@ -82,6 +82,11 @@ class OperationRequest(Model):
 
     model: str | None = None
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the caller said beyond this operation's fields (`extra_body`): a provider sends it on as it is."""
+        return dict(self.model_extra or {})
+
     def uploads(self) -> list[Upload]:
         """The files in this request."""
         return [value for part in self.parts() for value in part.__dict__.values() if isinstance(value, Upload)]

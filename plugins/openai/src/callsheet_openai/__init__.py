@@ -6,6 +6,5 @@ vendors of this wire derive from `OpenAIProvider` and say what differs.
 
 from callsheet_openai.provider import OpenAIProvider
 from callsheet_openai.settings import OpenAISettings
-from callsheet_openai.streams import open_stream
 
-__all__ = ["OpenAIProvider", "OpenAISettings", "open_stream"]
+__all__ = ["OpenAIProvider", "OpenAISettings"]

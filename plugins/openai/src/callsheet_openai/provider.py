@@ -17,7 +17,7 @@ from callsheet import (
     envelope_error,
 )
 from callsheet import headers as hints
-from callsheet_openai.documents import NO_USE_IN_RETRYING
+from callsheet.envelope import NO_USE_IN_RETRYING
 from callsheet_openai.realtime import Realtime
 from callsheet_openai.settings import OpenAISettings
 from callsheet_openai.text import Text

@@ -25,8 +25,8 @@ from callsheet import (
     Request,
     hookimpl,
     path_segment,
+    whole,
 )
-from callsheet_openai.documents import whole
 
 __all__ = ["Realtime", "session_of"]
 

@@ -24,11 +24,14 @@ from callsheet import (
     Request,
     Response,
     Stream,
+    error_in_answer,
     hookimpl,
+    open_stream,
     path_segment,
+    whole,
 )
-from callsheet_openai.documents import error_in_answer, receipt, several, whole
-from callsheet_openai.streams import Kind, open_stream
+from callsheet.event_stream import Kind
+from callsheet_openai.documents import receipt, several
 
 __all__ = ["Text"]
 

@@ -36,8 +36,9 @@ from callsheet import (
     VideoList,
     hookimpl,
     path_segment,
+    whole,
 )
-from callsheet_openai.documents import receipt, whole
+from callsheet_openai.documents import receipt
 from callsheet_openai.settings import OpenAISettings
 
 __all__ = ["Videos"]

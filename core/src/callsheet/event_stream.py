@@ -12,18 +12,12 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from callsheet import (
-    IO,
-    APIError,
-    APIResponseValidationError,
-    ByteStream,
-    Event,
-    Reply,
-    Request,
-    SSEEvents,
-    Stream,
-)
-from callsheet_openai.documents import error_in_answer
+from callsheet.envelope import error_in_answer
+from callsheet.errors import APIError, APIResponseValidationError
+from callsheet.exchange import ByteStream, Reply, Request
+from callsheet.io import IO
+from callsheet.sse import SSEEvents
+from callsheet.stream import Event, Stream
 
 __all__ = ["open_stream"]
 
