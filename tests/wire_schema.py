@@ -83,12 +83,14 @@ class JudgedUpstream(FakeUpstream):
     deviations: list[str]
     judged: set[str]
 
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self.deviations, self.judged = [], set()
 
-    def offers(self, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Step]:
-        steps = list(super().offers(method, target, headers, body))
+    def offers(
+        self, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes, scheme: str = "http"
+    ) -> Iterator[Step]:
+        steps = list(super().offers(method, target, headers, body, scheme))
         seen = self.seen[-1]
         head, pieces = steps[0], [step.content for step in steps if isinstance(step, Data)]
         assert isinstance(head, Head)

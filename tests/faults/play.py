@@ -175,7 +175,9 @@ def _upstream(cell: Cell, world: World, place: Place | None) -> Iterator[tuple[s
     """Where the client is sent, and the fault that waits there."""
     fake = FakeUpstream(keys={KEY}, video_bytes=4096)
     now = fake.now()
-    fake.state.jobs["video_1"] = Job("video_1", "m", "a cat", "1280x720", "8", now, 0, ended_at=now)
+    fake.state.jobs["video_1"] = Job(
+        "video_1", "a cat", now, ("completed",), "m", facts={"size": "1280x720", "seconds": "8"}, ended_at=now
+    )
     fake.state.characters["char_1"] = {"id": "char_1", "name": "Mossy", "created_at": now}
     fake.state.secrets[EPHEMERAL] = Secret(now + 600, {"type": "realtime", "model": "m"})
     if place is not None:

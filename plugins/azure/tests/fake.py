@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
-
 from callsheet.testing import FakeUpstream, Refusal, Route, Seen, Violation
 from callsheet.testing.answers import Step
 
@@ -61,12 +59,11 @@ class Filtered(Refusal):
     """The prompt was filtered."""
 
 
-@define(eq=False, slots=False)
 class AzureFake(FakeUpstream):
     """One Azure resource. Entra tokens that it takes are made known by `admit`."""
 
-    prefix: str = "/openai/v1"
-    keys: Collection[str] = field(factory=lambda: {KEY}, repr=False)
+    prefix = "/openai/v1"
+    keys: Collection[str] = frozenset({KEY})
     deployments: Collection[str] | None = None
     """The deployments that there are; None: whichever is asked for."""
     asynchronous: bool = False
@@ -75,10 +72,13 @@ class AzureFake(FakeUpstream):
     """Whether errors come from API Management in front of it, without an envelope."""
     results: str = "content_filter_result"
     """How the error of a filtered prompt spells it."""
-    _tokens: set[str] = field(factory=set, init=False, repr=False)
-    _legacy: str | None = field(default=None, init=False, repr=False)
+    _legacy: str | None = None
     """What a legacy path was, if the request that is looked at came by one; and its deployment."""
-    _deployment: str | None = field(default=None, init=False, repr=False)
+    _deployment: str | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._tokens: set[str] = set()
 
     def admit(self, token: str) -> str:
         """Take an Entra token from now on."""
@@ -91,7 +91,9 @@ class AzureFake(FakeUpstream):
         self._tokens.discard(token)
         self.keys = {key for key in self.keys if key != token}
 
-    def offers(self, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes) -> Iterator[Step]:
+    def offers(
+        self, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes, scheme: str = "http"
+    ) -> Iterator[Step]:
         path, mark, query = target.partition("?")
         with self._lock:
             self._deployment, rest = None, None
@@ -100,7 +102,7 @@ class AzureFake(FakeUpstream):
             elif path == "/openai/responses" or path.startswith("/openai/responses/"):
                 rest = path.removeprefix("/openai")
             self._legacy = path if rest else None
-            steps = super().offers(method, (self.prefix + rest if rest else path) + mark + query, headers, body)
+            steps = super().offers(method, (self.prefix + rest if rest else path) + mark + query, headers, body, scheme)
             self.seen[-1].path = path
             return steps
 

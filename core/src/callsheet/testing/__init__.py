@@ -7,26 +7,43 @@ imports this.
 
 from __future__ import annotations
 
+from callsheet.testing.answers import Answer, document, event_stream
 from callsheet.testing.book import Book, Entry, Problem
 from callsheet.testing.faults import FAULTS, Fault, Happened
+from callsheet.testing.files import file_answer
 from callsheet.testing.refusals import Refusal, Violation
-from callsheet.testing.routes import ROUTES, Route
+from callsheet.testing.requests import fields_of
+from callsheet.testing.route import FORM, JSON, SDP, Route, route
+from callsheet.testing.routes import ROUTES
 from callsheet.testing.seen import Part, Seen
-from callsheet.testing.upstream import FAKE_KEY, FakeUpstream
+from callsheet.testing.state import Job
+from callsheet.testing.upstream import FakeUpstream
+from callsheet.testing.wire import FAKE_KEY, Wire
 
 __all__ = [
     "FAKE_KEY",
     "FAULTS",
+    "FORM",
+    "JSON",
     "ROUTES",
+    "SDP",
+    "Answer",
     "Book",
     "Entry",
     "FakeUpstream",
     "Fault",
     "Happened",
+    "Job",
     "Part",
     "Problem",
     "Refusal",
     "Route",
     "Seen",
     "Violation",
+    "Wire",
+    "document",
+    "event_stream",
+    "fields_of",
+    "file_answer",
+    "route",
 ]

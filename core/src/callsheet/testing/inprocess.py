@@ -17,7 +17,7 @@ from callsheet.testing.answers import Data, End, Head, Pause, Stall, Step
 from callsheet.testing.http1 import head_bytes
 
 if TYPE_CHECKING:
-    from callsheet.testing.upstream import FakeUpstream
+    from callsheet.testing.wire import Wire
 
 __all__ = ["AsyncFakeTransport", "BlockingFakeTransport"]
 
@@ -30,7 +30,7 @@ MAX_HEAD = 100 * 1024
 class _Transport:
     """What both have in common. `sleep` and `run` are where they differ."""
 
-    fake: FakeUpstream
+    fake: Wire
     blocking: ClassVar[bool] = False
 
     async def sleep(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ class _Transport:
         address = urlsplit(request.url)
         target = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
         headers = [("host", address.netloc), *request.headers.items()]
-        incoming = _Incoming(self, self.fake.offers(request.method, target, headers, body), where)
+        incoming = _Incoming(self, self.fake.offers(request.method, target, headers, body, address.scheme), where)
         await incoming.open(request.deadline)
         return incoming
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from callsheet.testing.answers import Answer, document
 from callsheet.testing.checks import check, integer, object_of, one_of
 from callsheet.testing.refusals import Refusal, Violation
-from callsheet.testing.requests import FORM, JSON, SDP
+from callsheet.testing.route import FORM, JSON, SDP
 from callsheet.testing.seen import Seen, strict_json
 from callsheet.testing.state import Call, Secret
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from callsheet.testing.multipart import parse_form
 from callsheet.testing.refusals import Violation
+from callsheet.testing.route import FORM, JSON
 from callsheet.testing.seen import Part, Seen, strict_json
 
 if TYPE_CHECKING:
-    from callsheet.testing.routes import Route
+    from callsheet.testing.route import Route
 
 __all__ = ["check_headers", "check_query", "fields_of", "read_body"]
 
@@ -19,7 +20,6 @@ MAX_HEADERS = 64 * 1024
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE = re.compile(r"([!-~\x80-\xff]([ -~\t\x80-\xff]*[!-~\x80-\xff])?)?")
 _ONCE = ("host", "content-type", "content-length", "transfer-encoding", "authorization", "range", "if-range")
-JSON, FORM, SDP = "application/json", "multipart/form-data", "application/sdp"
 
 
 def check_headers(seen: Seen) -> None:

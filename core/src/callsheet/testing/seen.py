@@ -42,6 +42,7 @@ class Seen:
     query: Sequence[tuple[str, str]]
     raw_headers: Sequence[tuple[str, str]] = field(repr=False)
     body: bytes = field(repr=False)
+    scheme: str = "http"
     at: float = field(factory=time.monotonic, init=False, repr=False)
     """When it had arrived, as time.monotonic() reads."""
     document: Any = field(default=None, init=False, repr=False)

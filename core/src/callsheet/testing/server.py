@@ -18,13 +18,13 @@ from callsheet.testing.http1 import LIMIT, BadRequest, head_bytes, read_request
 from callsheet.testing.refusals import Refusal
 
 if TYPE_CHECKING:
-    from callsheet.testing.upstream import FakeUpstream
+    from callsheet.testing.wire import Wire
 
 __all__ = ["serving"]
 
 
 @contextmanager
-def serving(fake: FakeUpstream, tls: ssl.SSLContext | None) -> Iterator[str]:
+def serving(fake: Wire, tls: ssl.SSLContext | None) -> Iterator[str]:
     """Serve until the context ends. Connections that are open then are cut."""
     server = _Server(fake, tls)
     thread = threading.Thread(target=server.run, name="callsheet fake upstream", daemon=True)
@@ -45,7 +45,7 @@ class _Over(Exception):
 
 @define(eq=False)
 class _Server:
-    fake: FakeUpstream
+    fake: Wire
     tls: ssl.SSLContext | None
     port: int = 0
     failure: BaseException | None = None
@@ -124,7 +124,9 @@ class _Server:
             return False
         if request is None:
             return False
-        steps = self.fake.offers(request.method, request.target, request.headers, request.body)
+        steps = self.fake.offers(
+            request.method, request.target, request.headers, request.body, "https" if self.tls else "http"
+        )
         await _Line(reader, writer).play(steps)
         return request.keep_alive
 

@@ -1,8 +1,9 @@
-"""What the fake vendor has: videos, characters, secrets, calls, responses."""
+"""What a fake vendor has: its jobs, and whatever else its wire knows."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
@@ -12,21 +13,37 @@ __all__ = ["Call", "Job", "Secret", "State", "Stored"]
 
 @define
 class Job:
-    """A video job. It goes on a step at each look."""
+    """A job of a vendor's. It goes on a step at each look.
+
+    `states` are what it goes through, in the contract's words: queued, in_progress, completed, failed, cancelled,
+    expired - or one that nobody has heard of. A wire spells them in its vendor's. `facts` are what the wire wants to keep.
+    """
 
     id: str
-    model: str
     prompt: str
-    size: str
-    seconds: str
     created_at: int
-    needed: int
-    """Looks until it is done."""
-    remixed_from: str | None = None
+    states: Sequence[str]
+    model: str | None = None
     failure: tuple[str, str] | None = None
     """Code and message, if it is going to fail."""
+    facts: dict[str, Any] = field(factory=dict)
     looks: int = 0
     ended_at: int | None = None
+
+    @property
+    def status(self) -> str:
+        return self.states[min(self.looks, len(self.states) - 1)]
+
+    @property
+    def over(self) -> bool:
+        return self.status in {"completed", "failed", "cancelled", "expired"}
+
+    @property
+    def progress(self) -> int:
+        """0 to 100."""
+        if self.status == "completed":
+            return 100
+        return min(99, 100 * self.looks // max(1, len(self.states) - 1)) if self.status == "in_progress" else 0
 
 
 @define
@@ -58,7 +75,10 @@ class Stored:
 
 @define
 class State:
-    """All of it. Ids are made from `seed` and a counter, so that two fakes with the same past give the same answers."""
+    """All of it. Ids are made from `seed` and a counter, so that two fakes with the same past give the same answers.
+
+    `kept` is for what a wire of your own has to remember; copies are made of it.
+    """
 
     seed: str
     count: int = 0
@@ -67,6 +87,7 @@ class State:
     secrets: dict[str, Secret] = field(factory=dict)
     calls: dict[str, Call] = field(factory=dict)
     responses: dict[str, Stored] = field(factory=dict)
+    kept: dict[str, Any] = field(factory=dict)
 
     def new_id(self, prefix: str) -> str:
         self.count += 1

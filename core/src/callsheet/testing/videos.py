@@ -37,15 +37,14 @@ def create(fake: FakeUpstream, seen: Seen) -> Answer:
     fields = check(fields_of(seen, "input_reference", "characters"), _CREATE, ["prompt"], fake.extra_fields)
     for reference in fields.get("characters", ()):
         characters.find(fake, reference["id"])
-    return jobs.begin(
-        fake,
+    job = fake.begin_job(
         seen,
-        "video",
         fields["prompt"],
         model=fields.get("model", "sora-2"),
         size=fields.get("size", "720x1280"),
         seconds=fields.get("seconds", "4"),
     )
+    return jobs.told(fake, job)
 
 
 def edit(fake: FakeUpstream, seen: Seen) -> Answer:
@@ -63,40 +62,40 @@ def extend(fake: FakeUpstream, seen: Seen) -> Answer:
 def remix(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
     fields = check(fields_of(seen), {"prompt": _PROMPT}, ["prompt"], fake.extra_fields)
     source = jobs.completed(fake, video_id)
-    return jobs.begin(
-        fake,
+    size, seconds = source.facts["size"], source.facts["seconds"]
+    job = fake.begin_job(
         seen,
-        "remix",
         fields["prompt"],
+        kind="remix",
+        id=fake.state.new_id("video_"),
         model=source.model,
-        size=source.size,
-        seconds=source.seconds,
+        size=size,
+        seconds=seconds,
         remixed_from=source.id,
     )
+    return jobs.told(fake, job)
 
 
 def _from_source(fake: FakeUpstream, seen: Seen, kind: str, fields: dict[str, Any], more: int) -> Answer:
     """A new job out of an old one, or out of a file, which counts as four seconds."""
-    model = fields.get("model", "sora-2")
-    if isinstance(fields["video"], Part):
-        return jobs.begin(fake, seen, kind, fields["prompt"], model=model, size="720x1280", seconds=str(4 + more))
-    source = jobs.completed(fake, fields["video"]["id"])
-    return jobs.begin(
-        fake,
+    model, size, seconds = fields.get("model", "sora-2"), "720x1280", 4
+    if not isinstance(fields["video"], Part):
+        source = jobs.completed(fake, fields["video"]["id"])
+        model, size, seconds = source.model, source.facts["size"], int(source.facts["seconds"])
+    job = fake.begin_job(
         seen,
-        kind,
         fields["prompt"],
-        model=source.model,
-        size=source.size,
-        seconds=str(int(source.seconds) + more),
+        kind=kind,
+        id=fake.state.new_id("video_"),
+        model=model,
+        size=size,
+        seconds=str(seconds + more),
     )
+    return jobs.told(fake, job)
 
 
 def look(fake: FakeUpstream, _seen: Seen, video_id: str) -> Answer:
-    job = jobs.find(fake, video_id)
-    job.looks += 1
-    jobs.settle(fake, job)
-    return jobs.told(fake, job)
+    return jobs.told(fake, fake.look_at(video_id))
 
 
 def list_jobs(fake: FakeUpstream, seen: Seen) -> Answer:
@@ -105,9 +104,9 @@ def list_jobs(fake: FakeUpstream, seen: Seen) -> Answer:
 
 
 def delete(fake: FakeUpstream, _seen: Seen, video_id: str) -> Answer:
-    job = jobs.find(fake, video_id)
-    if job.ended_at is None:
-        raise Refusal(f"Video '{video_id}' can't be deleted while it is {jobs.status_of(job)}.", code="video_not_ready")
+    job = fake.job(video_id)
+    if not job.over:
+        raise Refusal(f"Video '{video_id}' can't be deleted while it is {job.status}.", code="video_not_ready")
     del fake.state.jobs[video_id]
     return document({"id": video_id, "object": "video.deleted", "deleted": True})
 
@@ -115,8 +114,8 @@ def delete(fake: FakeUpstream, _seen: Seen, video_id: str) -> Answer:
 def content(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
     variant = dict(seen.query).get("variant", "video")
     one_of(*VARIANTS)(variant, "variant")
-    job = jobs.find(fake, video_id)
-    if jobs.status_of(job) != "completed":
+    job = fake.job(video_id)
+    if job.status != "completed":
         raise Refusal(
             "Video is not ready yet, use GET /v1/videos/{video_id} to check status.", 404, code="video_not_ready"
         )
