@@ -9,9 +9,10 @@ from typing import Any
 
 from attrs import frozen
 from pluggy import PluginManager
+from pydantic import ValidationError
 
 from callsheet.account import Account
-from callsheet.errors import CallsheetError, UnsupportedOperation
+from callsheet.errors import APIResponseValidationError, CallsheetError, UnsupportedOperation
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
 from callsheet.registry import Call, Wrap, notes_of, offered_hooks
@@ -59,7 +60,10 @@ class Dispatcher:
 
 
 def _discreet(hook: Hook) -> Hook:
-    """The hook, whose errors hold no secret, whatever an upstream quotes: before any wrap gets to see them."""
+    """The hook, whose errors hold no secret, whatever an upstream quotes: before any wrap gets to see them.
+
+    An answer that does not fit is one that can't be read, in whichever way the adapter stumbles over it.
+    """
 
     @functools.wraps(hook)
     async def discreet(request: OperationRequest, io: IO) -> Any:
@@ -68,8 +72,24 @@ def _discreet(hook: Hook) -> Hook:
         except CallsheetError as error:
             error.hide(io.secrets())
             raise
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if not io.answered:  # it stumbled over what it was given, not over what came back
+                raise
+            odd = APIResponseValidationError(_what_is_odd(error, io), request_id=io.meta.request_id)
+            odd.__cause__ = error  # here and not by `raise from`: hiding cuts off a cause that tells a secret
+            odd.hide(io.secrets())
+            raise odd  # noqa: B904
 
     return discreet
+
+
+def _what_is_odd(error: Exception, io: IO) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in problem["loc"]) or "the whole"
+        return f"the provider's answer is no {error.title}: {where}: {problem['msg']}"
+    kind = type(error).__name__
+    return f"the adapter of provider '{io.account.provider}' did not understand the answer ({kind}: {error!s:.200})"
 
 
 def _around(wrap: Wrap, account: Account) -> object:

@@ -78,6 +78,8 @@ class IO:
     """A reading of time.monotonic(): when the call, all its attempts together, must be over."""
     meta: Meta = Factory(Meta)
     sent: list[Sent] = field(factory=list, init=False)
+    answered: bool = field(default=False, init=False)
+    """Whether the request that was sent last got an answer, of whatever kind."""
     _credentials: list[str] = field(factory=list, init=False, repr=False)
 
     async def send(self, request: Request, max_bytes: int = 32 * MEGABYTE) -> Reply:
@@ -159,12 +161,14 @@ class IO:
             billable = self.operation.billable and request.method not in {"GET", "HEAD"}
         # Until the answer says otherwise, a request that left may have been accepted: a cancellation must find it so.
         self.sent.append(Sent(request.method, billable, "maybe"))
+        self.answered = False
         try:
             incoming = await self.transport.open(outgoing)
         except APIConnectionError as error:
             error.provider = self.account.provider
             self._settle("maybe" if error.sent else "not_sent")
             raise
+        self.answered = True
         self._note(incoming)
         return incoming
 

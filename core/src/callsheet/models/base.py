@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from attrs import Factory, define
 from pydantic import (
@@ -37,6 +37,7 @@ __all__ = [
     "Size",
 ]
 
+T = TypeVar("T")
 IdKind: TypeAlias = Literal["character", "video", "resp", "rtc"]
 
 
@@ -86,6 +87,28 @@ class OperationRequest(Model):
     def options(self) -> dict[str, Any]:
         """What the caller said beyond this operation's fields (`extra_body`): a provider sends it on as it is."""
         return dict(self.model_extra or {})
+
+    def only(self, *fields: str) -> None:
+        """Refuse what the provider can't take: BadRequestError that names a field which is set and not among these.
+
+        `model` and `options` are not looked at. What a later version adds to the request is refused, too, instead of lost.
+        """
+        for name in type(self).model_fields:
+            if name not in {"model", *fields} and getattr(self, name) is not None:
+                raise BadRequestError(
+                    f"{name}: this provider can't do that here; it takes {', '.join(fields) or 'nothing'}",
+                    param=name,
+                    code="unsupported_parameter",
+                )
+
+    def choice(self, field: str, words: Mapping[str, T]) -> T | None:
+        """The provider's word for what a field says; None if it is not set. BadRequestError that lists what there is."""
+        value = getattr(self, field)
+        if value is None or value in words:
+            return None if value is None else words[value]
+        raise BadRequestError(
+            f"{field}: this provider has no {value!r:.60}; it has {', '.join(words)}", param=field, code="invalid_value"
+        )
 
     def uploads(self) -> list[Upload]:
         """The files in this request."""

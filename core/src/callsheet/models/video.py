@@ -133,6 +133,11 @@ class DownloadVideo(GetVideo):
     range: Annotated[str, Field(pattern=r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$")] | None = None
     if_range: str | None = None
 
+    def range_headers(self) -> dict[str, str]:
+        """The headers that ask for the range, if one is wanted."""
+        wanted = {"range": self.range, "if-range": self.if_range}
+        return {name: value for name, value in wanted.items() if value is not None}
+
 
 class Edit(OperationRequest):
     """Change a video by words. `video` is an id, a `Video`, `{"id": ...}`, or a file (not every provider takes files)."""

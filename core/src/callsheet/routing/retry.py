@@ -12,8 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from callsheet.errors import APIConnectionError, APIError, APIResponseValidationError
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
@@ -45,7 +43,7 @@ async def with_retries(
         io = new_io()
         io.meta.attempts = number
         try:
-            result = await _understood(attempt(io), io)
+            result = await attempt(io)
             budget.succeeded()
             return result
         except APIError as error:
@@ -63,20 +61,6 @@ async def with_retries(
                 raise
             await io.sleep(delay)
             number += 1
-
-
-async def _understood(result: Awaitable[T], io: IO) -> T:
-    """A document that does not fit its model is an answer like any other that can't be read."""
-    try:
-        return await result
-    except ValidationError as error:
-        if not io.sent:
-            raise
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in problem["loc"]) or "the whole"
-        raise APIResponseValidationError(
-            f"the provider's answer is no {error.title}: {where}: {problem['msg']}", request_id=io.meta.request_id
-        ) from error
 
 
 def delay_before_retry(

@@ -14,19 +14,23 @@ from callsheet.testing.files import file_answer
 from callsheet.testing.refusals import Refusal, Violation
 from callsheet.testing.requests import fields_of
 from callsheet.testing.route import FORM, JSON, SDP, Route, route
-from callsheet.testing.routes import ROUTES
+from callsheet.testing.routes import CHAT, REALTIME, RESPONSES, ROUTES, VIDEOS
 from callsheet.testing.seen import Part, Seen
 from callsheet.testing.state import Job
 from callsheet.testing.upstream import FakeUpstream
 from callsheet.testing.wire import FAKE_KEY, Wire
 
 __all__ = [
+    "CHAT",
     "FAKE_KEY",
     "FAULTS",
     "FORM",
     "JSON",
+    "REALTIME",
+    "RESPONSES",
     "ROUTES",
     "SDP",
+    "VIDEOS",
     "Answer",
     "Book",
     "Entry",

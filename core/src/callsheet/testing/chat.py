@@ -24,7 +24,7 @@ from callsheet.testing.response_events import words_of
 from callsheet.testing.seen import Seen
 
 if TYPE_CHECKING:
-    from callsheet.testing.upstream import FakeUpstream
+    from callsheet.testing.wire import Wire
 
 __all__ = ["create"]
 
@@ -90,7 +90,7 @@ _FIELDS: dict[str, Rule] = {
 }
 
 
-def create(fake: FakeUpstream, seen: Seen) -> Answer:
+def create(fake: Wire, seen: Seen) -> Answer:
     asked = check(seen.document, _FIELDS, ["messages", "model"], fake.extra_fields)
     if asked.get("stream_options") is not None and not asked.get("stream"):
         raise Violation(
@@ -117,7 +117,7 @@ def _usage(count: int) -> JSON:
     }
 
 
-def _whole(fake: FakeUpstream, head: JSON, count: int) -> Answer:
+def _whole(fake: Wire, head: JSON, count: int) -> Answer:
     message: JSON = {"role": "assistant", "content": fake.reply, "refusal": None, "annotations": []}
     choices = [{"index": i, "message": message, "logprobs": None, "finish_reason": "stop"} for i in range(count)]
     value = {
@@ -131,7 +131,7 @@ def _whole(fake: FakeUpstream, head: JSON, count: int) -> Answer:
     return document(fake.annotate("chat", value))
 
 
-def _stream(fake: FakeUpstream, head: JSON, asked: JSON, count: int) -> Answer:
+def _stream(fake: Wire, head: JSON, asked: JSON, count: int) -> Answer:
     options = asked.get("stream_options") or {}
     usage = {"usage": None} if options.get("include_usage") else {}
     obfuscation = {"obfuscation": "xxxx"} if options.get("include_obfuscation", True) else {}

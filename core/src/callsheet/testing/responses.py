@@ -26,7 +26,7 @@ from callsheet.testing.seen import Seen
 from callsheet.testing.state import Stored
 
 if TYPE_CHECKING:
-    from callsheet.testing.upstream import FakeUpstream
+    from callsheet.testing.wire import Wire
 
 __all__ = ["cancel", "create", "delete", "get", "input_items"]
 
@@ -87,7 +87,7 @@ _FIELDS: dict[str, Rule] = {
 }
 
 
-def create(fake: FakeUpstream, seen: Seen) -> Answer:
+def create(fake: Wire, seen: Seen) -> Answer:
     asked = check(seen.document, _FIELDS, allowed=fake.extra_fields)
     _check_together(asked)
     previous = asked.get("previous_response_id")
@@ -121,7 +121,7 @@ def _check_together(asked: JSON) -> None:
         raise Violation("A response in the background must be stored.", param="background", code="invalid_value")
 
 
-def _whole(fake: FakeUpstream, asked: JSON) -> JSON:
+def _whole(fake: Wire, asked: JSON) -> JSON:
     """The finished response."""
     message = {"type": "message", "status": "completed", "role": "assistant"}
     says = {"type": "output_text", "annotations": [], "logprobs": []}
@@ -182,7 +182,7 @@ def _queued(whole: JSON, status: str = "queued") -> JSON:
     return {**whole, "status": status, "completed_at": None, "output": [], "usage": None}
 
 
-def _items(fake: FakeUpstream, asked: JSON) -> list[JSON]:
+def _items(fake: Wire, asked: JSON) -> list[JSON]:
     """The input as it is listed: texts as messages, each item with an id."""
     given = asked.get("input") or []
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
@@ -200,13 +200,13 @@ def _stream(events: list[JSON]) -> Answer:
     return event_stream(events, content_from, last=1)
 
 
-def _found(fake: FakeUpstream, id: str) -> Stored:
+def _found(fake: Wire, id: str) -> Stored:
     if id not in fake.state.responses:
         raise Refusal(f"Response with id '{id}' not found.", 404, code="not_found")
     return fake.state.responses[id]
 
 
-def get(fake: FakeUpstream, seen: Seen, response_id: str) -> Answer:
+def get(fake: Wire, seen: Seen, response_id: str) -> Answer:
     asked = dict(seen.query)
     stored = _found(fake, response_id)
     one_of("true", "false")(asked.get("stream", "false"), "stream")
@@ -222,13 +222,13 @@ def get(fake: FakeUpstream, seen: Seen, response_id: str) -> Answer:
     return document(stored.document)
 
 
-def delete(fake: FakeUpstream, _seen: Seen, response_id: str) -> Answer:
+def delete(fake: Wire, _seen: Seen, response_id: str) -> Answer:
     _found(fake, response_id)
     del fake.state.responses[response_id]
     return document({"id": response_id, "object": "response", "deleted": True})
 
 
-def cancel(fake: FakeUpstream, _seen: Seen, response_id: str) -> Answer:
+def cancel(fake: Wire, _seen: Seen, response_id: str) -> Answer:
     stored = _found(fake, response_id)
     if not stored.document["background"]:
         raise Refusal("Cannot cancel a synchronous response.", code="invalid_value", param="response_id")
@@ -237,5 +237,5 @@ def cancel(fake: FakeUpstream, _seen: Seen, response_id: str) -> Answer:
     return document(stored.document)
 
 
-def input_items(fake: FakeUpstream, seen: Seen, response_id: str) -> Answer:
+def input_items(fake: Wire, seen: Seen, response_id: str) -> Answer:
     return document(page(seen, _found(fake, response_id).items, high=100, low=1))

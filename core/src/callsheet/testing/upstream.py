@@ -12,7 +12,7 @@ Another vendor of the same wire is a subclass: see the methods from `key_of` to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from callsheet.testing.refusals import Violation
 from callsheet.testing.route import Route
@@ -71,11 +71,3 @@ class FakeUpstream(Wire):
             "x-ratelimit-reset-requests": "120ms",
             "x-ratelimit-reset-tokens": "6m0s",
         }
-
-    def annotate(self, kind: str, value: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  for subclasses
-        """What a vendor adds to a document: kinds are video, character, response and chat."""
-        return value
-
-    def annotate_events(self, kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: ARG002
-        """What a vendor adds to a stream: kinds are response and chat."""
-        return events

@@ -9,7 +9,7 @@ from callsheet.testing import characters, jobs
 from callsheet.testing.answers import Answer, document
 from callsheet.testing.checks import Rule, any_of, check, digits, list_of, matching, object_of, one_of, text
 from callsheet.testing.files import file_answer
-from callsheet.testing.media import VARIANTS, VIDEOS, bytes_of, image, media_file
+from callsheet.testing.media import VARIANTS, VIDEOS, image, media_file
 from callsheet.testing.pages import page
 from callsheet.testing.refusals import Refusal
 from callsheet.testing.requests import fields_of
@@ -121,5 +121,4 @@ def content(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
         )
     if job.ended_at is not None and job.ended_at + 3600 <= fake.now():
         raise Refusal(f"The content of video '{video_id}' has expired.", 404, code="expired")
-    length = fake.video_bytes if variant == "video" else 2048
-    return file_answer(seen, bytes_of(video_id, variant, length), VARIANTS[variant])
+    return file_answer(seen, fake.film_of(video_id, variant), VARIANTS[variant])

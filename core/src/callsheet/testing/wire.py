@@ -32,6 +32,7 @@ from urllib.parse import parse_qsl
 from callsheet.testing.answers import Answer, Mark, Step, document
 from callsheet.testing.book import Book, Entry, Problem
 from callsheet.testing.faults import Fault, Happened
+from callsheet.testing.media import bytes_of
 from callsheet.testing.refusals import Refusal, Violation
 from callsheet.testing.requests import check_headers, check_query, read_body
 from callsheet.testing.route import Route, find_route, routes_of
@@ -227,6 +228,10 @@ class Wire:
         self._settle(job)
         return job
 
+    def film_of(self, id: str, variant: str = "video") -> bytes:
+        """The bytes of a job's video ("video"), or of a "thumbnail" or "spritesheet" of it."""
+        return bytes_of(id, variant, self.video_bytes if variant == "video" else 2048)
+
     def address(self, seen: Seen, path: str) -> str:
         """The whole address of a path of this wire's, for answers that point somewhere."""
         return f"{seen.scheme}://{seen.headers['host']}{self.prefix}{path}"
@@ -259,6 +264,14 @@ class Wire:
     def error_document(self, error: Refusal) -> object:
         """The body of an error."""
         return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+    def annotate(self, kind: str, value: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  for subclasses
+        """What a vendor adds to a document: kinds are video, character, response and chat."""
+        return value
+
+    def annotate_events(self, kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: ARG002
+        """What a vendor adds to a stream: kinds are response and chat."""
+        return events
 
     # How it works
 

@@ -115,8 +115,7 @@ class Videos(Provider):
     @hookimpl
     async def download_video(self, request: DownloadVideo, io: IO) -> Download:
         """GET /videos/{id}/content."""
-        wanted = {"range": request.range, "if-range": request.if_range}
-        headers = {"accept": "application/binary", **{name: value for name, value in wanted.items() if value}}
+        headers = {"accept": "application/binary", **request.range_headers()}
         path = f"/videos/{path_segment(request.video_id)}/content"
         return await Download.of(await io.stream(Request("GET", path, headers, {"variant": request.variant})))
 
