@@ -5,24 +5,27 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, NamedTuple
 
 from attrs import Factory, define, field, frozen
 
 from callsheet.account import ProviderSettings
 from callsheet.errors import PluginError, ProviderConflict, ProviderLoadError, UnknownProvider
+from callsheet.installed import entry_points, owner_of
 from callsheet.models.base import OperationRequest
 from callsheet.spec import HOOKS, Provider
 
-__all__ = ["Call", "ProviderInfo", "Registry", "Wrap", "offered_hooks"]
+__all__ = ["Call", "ProviderInfo", "Registry", "Wrap", "load_wrap", "offered_hooks"]
 
 PROVIDERS = "callsheet.providers"
 WRAPS = "callsheet.wraps"
+_NAMES_AN_OBJECT = re.compile(r"\s*[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?\s*")
 
 
 class Call(NamedTuple):
@@ -115,7 +118,7 @@ class Registry:
         with self._lock:
             if self._wraps is None:
                 points = sorted(_allowed(entry_points(group=WRAPS), "CALLSHEET_WRAPS"), key=lambda point: point.name)
-                self._wraps = tuple(_wrap(point) for point in points)
+                self._wraps = tuple(load_wrap(point) for point in points)
             return self._wraps
 
     def describe(self, environ: Mapping[str, str] | None = None) -> list[ProviderInfo]:
@@ -139,7 +142,7 @@ class Registry:
 
     def _load(self, name: str) -> type[Provider]:
         # One distribution may be seen twice, by way of two folders on sys.path: that is not a conflict.
-        matching = {(_distribution(point)[0], point.value): point for point in self._offers() if point.name == name}
+        matching = {(owner_of(point)[0], point.value): point for point in self._offers() if point.name == name}
         if not matching:
             raise self._unknown(name)
         if len(matching) > 1:
@@ -149,7 +152,12 @@ class Registry:
             )
         [point] = matching.values()
         provider = _import(point, "CALLSHEET_PROVIDERS")
-        offered_hooks(provider, name)
+        try:
+            offered_hooks(provider, name)
+        except Exception as error:
+            if isinstance(error, PluginError):
+                raise
+            raise ProviderLoadError(f"provider '{name}': {_odd(error)}", provider=name) from error
         return provider  # type: ignore[no-any-return]  # offered_hooks has checked that it is a Provider class
 
     def _unknown(self, name: str) -> UnknownProvider:
@@ -166,26 +174,36 @@ class Registry:
         )
 
     def _describe(self, name: str, environ: Mapping[str, str]) -> ProviderInfo:
-        points = [point for point in self._offers() if point.name == name]
-        distribution, version = _distribution(points[0]) if points else ("(registered)", "")
+        owners = dict.fromkeys(owner_of(point) for point in self._offers() if point.name == name)
+        distribution, version = next(iter(owners), ("(registered)", ""))
+        if len(owners) > 1:
+            distribution, version = " and ".join(sorted(" ".join(owner).strip() for owner in owners)), ""
         try:
             provider = self.provider(name)
+            return ProviderInfo(name, distribution, version, **_facts(provider, name, environ))
         except PluginError as error:  # a stranger's plugin is broken: it is listed, and the others are, too
             return ProviderInfo(name, distribution, version, error=str(error))
-        kind = provider.Settings
-        open_ = [field for field in kind.required if not kind.model_fields[field].default]
-        absent = [kind.env.get(field, field) for field in open_ if not environ.get(kind.env.get(field, ""))]
-        return ProviderInfo(
-            name,
-            distribution,
-            version,
-            operations=tuple(hook for hook in HOOKS if hook in offered_hooks(provider, name)),
-            notes=notes_of(provider),
-            models=dict(provider.models),
-            embedded=provider.embedded,
-            missing=tuple(absent),
-            unknown_hooks=_unknown_hooks(provider),
-        )
+        except Exception as error:
+            return ProviderInfo(name, distribution, version, error=f"provider '{name}': {_odd(error)}")
+
+
+def _facts(provider: type[Provider], name: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What there is to say of a provider that loads."""
+    kind = provider.Settings
+    open_ = [field for field in kind.required if not kind.model_fields[field].default]
+    absent = [kind.env.get(field, field) for field in open_ if not environ.get(kind.env.get(field, ""))]
+    return {
+        "operations": tuple(hook for hook in HOOKS if hook in offered_hooks(provider, name)),
+        "notes": {str(operation): str(note) for operation, note in notes_of(provider).items()},
+        "models": {str(model): tuple(operations) for model, operations in provider.models.items()},
+        "embedded": bool(provider.embedded),
+        "missing": tuple(absent),
+        "unknown_hooks": _unknown_hooks(provider),
+    }
+
+
+def _odd(error: Exception) -> str:
+    return f"its class can't be read: {type(error).__name__}: {error}"
 
 
 def notes_of(provider: type[Provider]) -> dict[str, str]:
@@ -267,12 +285,8 @@ def _allowed(points: Iterable[EntryPoint], variable: str) -> list[EntryPoint]:
     return [point for point in points if point.name in names]
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    owner = getattr(point, "dist", None)
-    return (owner.name, owner.version) if owner is not None else ("unknown distribution", "")
-
-
-def _wrap(point: EntryPoint) -> Wrap:
+def load_wrap(point: EntryPoint) -> Wrap:
+    """Import a wrap. Raises ProviderLoadError."""
     wrap: Wrap = _import(point, "CALLSHEET_WRAPS")
     if not (inspect.iscoroutinefunction(wrap) or inspect.iscoroutinefunction(getattr(wrap, "__call__", None))):  # noqa: B004  an object may be the wrap
         raise ProviderLoadError(f"the wrap '{point.name}' ({point.value}) must be an `async def wrap(call, result)`")
@@ -280,10 +294,17 @@ def _wrap(point: EntryPoint) -> Wrap:
 
 
 def _import(point: EntryPoint, variable: str) -> Any:
+    owner, version = owner_of(point)
+    if not _NAMES_AN_OBJECT.fullmatch(point.value):
+        raise ProviderLoadError(
+            f"'{point.name}' of {owner} {version}: its entry point is {point.value!r} where 'package:Class' is wanted",
+            provider=point.name,
+        )
     try:
         return point.load()
-    except (Exception, SystemExit) as error:
-        owner, version = _distribution(point)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, a Rust extension's panic, a test framework's Skipped are no Exception
         raise ProviderLoadError(
             f"'{point.name}' ({point.value} of {owner} {version}) does not load: {type(error).__name__}: {error}."
             f" Other plugins are not affected; upgrade or uninstall {owner}, or leave it out of {variable}.",

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from callsheet.cli.failures import FAILED, Failure
 from callsheet.cli.options import json_option
 from callsheet.cli.output import print_json
 from callsheet.cli.plugins import command_points, load
-from callsheet.cli.providers import describe
+from callsheet.cli.providers import describe, quiet_plugins
 from callsheet.client import Client
-from callsheet.errors import CallsheetError
+from callsheet.errors import CallsheetError, PluginError
+from callsheet.installed import entry_points, owner_of
 from callsheet.operations import OPERATIONS
-from callsheet.registry import WRAPS
+from callsheet.registry import WRAPS, load_wrap
 
 __all__ = ["doctor", "examine"]
 
@@ -53,10 +54,10 @@ def doctor(json: bool) -> None:
 
 def examine() -> dict[str, Any]:
     """Everything that doctor knows, as --json shows it. Nothing is called, nothing is sent."""
-    with Client() as client:
+    with Client() as client, quiet_plugins():
         providers = [describe(info) for info in client.providers()]
         default = _default(client)
-    wraps, commands = [*_wraps()], [*_commands()]
+        wraps, commands = [*_wraps()], [*_commands()]
     broken = [item for item in [*providers, *wraps, *commands] if item["error"]]
     return {
         "python": {"version": platform.python_version(), "executable": sys.executable, "platform": platform.platform()},
@@ -85,10 +86,12 @@ def _wraps() -> Iterator[dict[str, str | None]]:
         if allowed is None or point.name in allowed:
             error = None
             try:
-                point.load()
-            except (Exception, SystemExit) as problem:
-                error = f"wrap '{point.name}' ({point.value}) does not load: {type(problem).__name__}: {problem}"
-            yield {"name": point.name, "distribution": point.dist.name if point.dist else None, "error": error}
+                load_wrap(point)
+            except PluginError as problem:
+                error, cause = problem.message, problem.__cause__
+                if cause is not None:
+                    error = f"wrap '{point.name}' ({point.value}) does not load: {type(cause).__name__}: {cause}"
+            yield {"name": point.name, "distribution": owner_of(point)[0], "error": error}
 
 
 def _commands() -> Iterator[dict[str, str | None]]:
@@ -98,7 +101,7 @@ def _commands() -> Iterator[dict[str, str | None]]:
             load(name, points)
         except Failure as failure:
             error = failure.message
-        yield {"name": name, "distribution": points[0].dist.name if points[0].dist else None, "error": error}
+        yield {"name": name, "distribution": owner_of(points[0])[0], "error": error}
 
 
 def _version(name: str) -> str | None:

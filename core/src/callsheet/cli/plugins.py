@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 import click
 
 from callsheet.cli.failures import SETUP, Failure
+from callsheet.installed import entry_points, owner_of
 
 __all__ = ["GROUP", "OWN", "command_points", "load", "plugin_command"]
 
 GROUP = "callsheet.commands"
-OWN = ("character", "chat", "doctor", "providers", "realtime", "respond", "response", "video")
+OWN = ("character", "chat", "check", "doctor", "new-provider", "providers", "realtime", "respond", "response", "video")
 """Our own commands: no plugin can take their names."""
 
 
@@ -38,7 +39,9 @@ def load(name: str, points: list[EntryPoint]) -> click.Command:
         raise Failure(f"command '{name}' is offered by {owners}; uninstall one of them", SETUP)
     try:
         command = points[0].load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise Failure(
             f"command '{name}' ({points[0].value} of {owners}) does not load: {type(error).__name__}: {error}", SETUP
         ) from error
@@ -76,5 +79,4 @@ def _broken(name: str, failure: Failure) -> click.Command:
 
 
 def _owner(point: EntryPoint) -> str:
-    owner = point.dist
-    return f"{owner.name} {owner.version}" if owner is not None else "unknown distribution"
+    return " ".join(owner_of(point)).strip()

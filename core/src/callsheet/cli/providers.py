@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import Any
 
 import attrs
@@ -14,7 +16,7 @@ from callsheet.client import Client
 from callsheet.operations import OPERATIONS
 from callsheet.registry import ProviderInfo
 
-__all__ = ["providers"]
+__all__ = ["describe", "providers", "quiet_plugins", "remarks"]
 
 
 def _operation(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
@@ -37,7 +39,7 @@ def providers(operation: str | None, json: bool) -> None:
       callsheet providers --operation edit
       callsheet providers --json
     """
-    with Client() as client:
+    with Client() as client, quiet_plugins():
         found = client.providers()
     if json:
         print_json([describe(info, operation) for info in found])
@@ -52,6 +54,11 @@ def providers(operation: str | None, json: bool) -> None:
             ["name", "distribution", "models", "operations", "notes"],
             [[info.name, _distribution(info), _models(info), _operations(info), remarks(info)] for info in found],
         )
+
+
+def quiet_plugins() -> AbstractContextManager[object]:
+    """While plugins are imported: what they print goes to stderr. Standard output is the command's own."""
+    return redirect_stdout(sys.stderr)
 
 
 def describe(info: ProviderInfo, operation: str | None = None) -> dict[str, Any]:
