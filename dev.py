@@ -3,6 +3,7 @@
 
     python3 dev.py demo           make the demo series (files in ./callsheet-demo/)
     python3 dev.py test [ARGS]    run the tests (ARGS go to pytest)
+    python3 dev.py docs           build the documentation into ./site
     python3 dev.py check          ruff, mypy --strict, code blocks of the docs
     python3 dev.py bench NAME     measure; without NAME, list what can be measured
     python3 dev.py faults [ARGS]  run the fault matrix (--sample N, --only SUBSTRING, --seed N)
@@ -32,6 +33,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 COMMANDS = {
     "demo": ["callsheet", "demo"],
     # One worker more than CI has cores: much of the tests is waiting for processes and clocks.
+    "docs": ["python", str(ROOT / "docs" / "build_site.py")],
     "test": ["python", "-m", "pytest", "-n", "3", "--dist", "worksteal"],
 }
 CHECKS = [

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import Mode, _warm, mode, pytest_configure, pytest_pyfunc_call
-from plugins.azure.tests.fake import KEY, AzureFake
 
 from callsheet import Client, Registry
 from callsheet_azure import AzureProvider
+from callsheet_azure.wire import KEY, AzureWire
 
 __all__ = [
     "ROOT",
@@ -37,7 +37,7 @@ def registry() -> Registry:
     return made
 
 
-def azure_client(mode: Mode, fake: AzureFake, key: str | None = KEY, **settings: Any) -> Any:
+def azure_client(mode: Mode, fake: AzureWire, key: str | None = KEY, **settings: Any) -> Any:
     """A client of the fake, without a socket; it is closed when the test ends."""
     transport = fake.blocking_transport() if mode.blocking else fake.async_transport()
     address = settings.pop("base_url", ROOT)
@@ -46,7 +46,7 @@ def azure_client(mode: Mode, fake: AzureFake, key: str | None = KEY, **settings:
     )
 
 
-def sync_client(fake: AzureFake, key: str | None = KEY, **settings: Any) -> Any:
+def sync_client(fake: AzureWire, key: str | None = KEY, **settings: Any) -> Any:
     """The same, of the sync client as it is."""
     return Client(
         provider="azure",
@@ -76,13 +76,13 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def fake() -> Iterator[AzureFake]:
+def fake() -> Iterator[AzureWire]:
     """Whatever is sent to it must be right."""
-    made = AzureFake()
+    made = AzureWire()
     yield made
     assert made.problems == []
 
 
 @pytest.fixture
-def client(mode: Mode, fake: AzureFake) -> Any:
+def client(mode: Mode, fake: AzureWire) -> Any:
     return azure_client(mode, fake)

@@ -12,9 +12,9 @@ import pytest
 from core.tests.conftest import Mode
 from core.tests.offers import OFFER
 from plugins.azure.tests.conftest import ROOT, azure_client, registry, sync_client
-from plugins.azure.tests.fake import KEY, AzureFake
 
 from callsheet import Client, ConfigurationError, MissingCredentials
+from callsheet_azure.wire import KEY, AzureWire
 
 HELLO = [{"role": "user", "content": "Hello"}]
 ENDINGS = ["", "/", "//", "/openai", "/openai/", "/openai/v1", "/openai/v1/", "/OpenAI/V1"]
@@ -37,7 +37,7 @@ def test_every_spelling_of_an_address_means_the_same(root: str, ending: str) -> 
     assert account.id == plain.id
 
 
-def test_ids_are_good_for_all_spellings_and_for_no_other_resource(fake: AzureFake) -> None:
+def test_ids_are_good_for_all_spellings_and_for_no_other_resource(fake: AzureWire) -> None:
     made = sync_client(fake, base_url=ROOT).generate_video(model="film-1", prompt="A fox")
     for ending in ENDINGS:
         sync_client(fake, base_url=ROOT.upper().replace("HTTPS", "https") + ending).get_video(video_id=made.id)
@@ -67,7 +67,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         Client(provider="azure", api_key=KEY, base_url=address, registry=registry())
 
 
-def test_without_an_address_or_a_key_nothing_is_sent(fake: AzureFake) -> None:
+def test_without_an_address_or_a_key_nothing_is_sent(fake: AzureWire) -> None:
     with pytest.raises(ConfigurationError, match="no base URL; set AZURE_API_BASE"):
         sync_client(fake, base_url=None).chat_completions(model="gpt", messages=HELLO)
     with pytest.raises(MissingCredentials, match="AZURE_API_KEY"):
@@ -87,7 +87,7 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_the_paths_are_those_of_v1(name: str, mode: Mode, fake: AzureFake) -> None:
+async def test_the_paths_are_those_of_v1(name: str, mode: Mode, fake: AzureWire) -> None:
     fields, path = CALLS[name]
     await getattr(azure_client(mode, fake), name)(**fields)
     [seen] = fake.seen
@@ -97,7 +97,7 @@ async def test_the_paths_are_those_of_v1(name: str, mode: Mode, fake: AzureFake)
 
 
 @pytest.mark.parametrize("version", ["2024-10-21", "2025-04-01-preview"])
-async def test_a_dated_version_selects_the_legacy_paths(version: str, mode: Mode, fake: AzureFake) -> None:
+async def test_a_dated_version_selects_the_legacy_paths(version: str, mode: Mode, fake: AzureWire) -> None:
     client = azure_client(mode, fake, api_version=version)
     assert (await client.chat_completions(model="gpt", messages=HELLO)).text == fake.reply
     async with await client.chat_completions(model="gpt", messages=HELLO, stream=True) as chunks:
@@ -127,7 +127,7 @@ async def test_a_dated_version_selects_the_legacy_paths(version: str, mode: Mode
     assert dict(fake.seen[5].query) == {"api-version": version, "stream": "true", "starting_after": "3"}
 
 
-def test_a_deployments_name_is_one_segment_of_a_legacy_path(fake: AzureFake) -> None:
+def test_a_deployments_name_is_one_segment_of_a_legacy_path(fake: AzureWire) -> None:
     client = sync_client(fake, api_version="2024-10-21")
     with pytest.raises(Exception, match="deployment's name as model"):
         client.chat_completions(messages=HELLO)
@@ -139,7 +139,7 @@ def test_a_deployments_name_is_one_segment_of_a_legacy_path(fake: AzureFake) -> 
 
 
 @pytest.mark.parametrize("version", ["v1", "preview", None, ""])
-def test_a_version_that_is_no_date_stays_at_v1(version: str | None, fake: AzureFake) -> None:
+def test_a_version_that_is_no_date_stays_at_v1(version: str | None, fake: AzureWire) -> None:
     client = sync_client(fake, api_version=version)
     client.chat_completions(model="gpt", messages=HELLO)
     client.get_response(response_id=client.responses(model="gpt", input="Hi").id)
@@ -156,7 +156,7 @@ def test_junk_is_no_version(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["2024-10-21", "preview"])
-async def test_elsewhere_a_version_is_ignored_and_that_is_said_once(version: str, mode: Mode, fake: AzureFake) -> None:
+async def test_elsewhere_a_version_is_ignored_and_that_is_said_once(version: str, mode: Mode, fake: AzureWire) -> None:
     client = azure_client(mode, fake, api_version=version)
     with pytest.warns(UserWarning, match=f"api_version={version} is for chat and responses only: generate_video"):
         video = await client.generate_video(model="film-1", prompt="A fox")
@@ -169,7 +169,7 @@ async def test_elsewhere_a_version_is_ignored_and_that_is_said_once(version: str
     assert all(seen.path.startswith("/openai/v1/") and not seen.query for seen in fake.seen)
 
 
-def test_everything_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, fake: AzureFake) -> None:
+def test_everything_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, fake: AzureWire) -> None:
     monkeypatch.setenv("AZURE_API_KEY", KEY)
     monkeypatch.setenv("AZURE_API_BASE", f"{ROOT}/openai")
     monkeypatch.setenv("AZURE_API_VERSION", "2024-10-21")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from plugins.azure.tests.conftest import sync_client
-from plugins.azure.tests.fake import AzureFake
 
 from callsheet import (
     APIResponseValidationError,
@@ -18,11 +17,12 @@ from callsheet import (
     RateLimitError,
 )
 from callsheet.testing import Fault
+from callsheet_azure.wire import AzureWire
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-async def test_ids_and_limits(client: Any, fake: AzureFake) -> None:
+async def test_ids_and_limits(client: Any, fake: AzureWire) -> None:
     meta = (await client.chat_completions(model="gpt", messages=HELLO)).meta
     assert meta.request_id == f"apim-{0:032x}"
     assert meta.reset_after == {"requests": 10.0, "tokens": 300.0}
@@ -31,7 +31,7 @@ async def test_ids_and_limits(client: Any, fake: AzureFake) -> None:
     assert meta.account.startswith("acct_")
 
 
-async def test_it_is_asked_again_when_the_milliseconds_have_passed(client: Any, fake: AzureFake) -> None:
+async def test_it_is_asked_again_when_the_milliseconds_have_passed(client: Any, fake: AzureWire) -> None:
     fake.fail("POST /chat/completions", Fault.status(429, retry_after=0.05))
     begun = time.monotonic()
     answer = await client.chat_completions(model="gpt", messages=HELLO)
@@ -39,14 +39,14 @@ async def test_it_is_asked_again_when_the_milliseconds_have_passed(client: Any, 
     assert answer.meta.attempts == 2
 
 
-async def test_a_limit_that_lasts_is_told(client: Any, fake: AzureFake) -> None:
+async def test_a_limit_that_lasts_is_told(client: Any, fake: AzureWire) -> None:
     fake.fail("POST /videos", Fault.status(429, retry_after=600, headers={"retry-after-ms": "600500"}))
     with pytest.raises(RateLimitError, match=r"Please retry after 6 seconds\.$") as caught:
         await client.generate_video(model="film-1", prompt="A fox")
     assert (caught.value.code, caught.value.retry_after, len(fake.seen)) == ("429", 600.5, 1)
 
 
-async def test_errors_of_api_management_have_no_envelope(client: Any, fake: AzureFake) -> None:
+async def test_errors_of_api_management_have_no_envelope(client: Any, fake: AzureWire) -> None:
     fake.management = True
     for status, kind in ((401, AuthenticationError), (404, NotFoundError), (400, BadRequestError)):
         fake.fail(None, Fault.status(status, message="Said by the gateway.", headers={"x-should-retry": "false"}))
@@ -59,7 +59,7 @@ async def test_errors_of_api_management_have_no_envelope(client: Any, fake: Azur
         await client.chat_completions(model="gpt", messages=HELLO, stream=True)
 
 
-async def test_a_deployment_that_is_not_there(client: Any, fake: AzureFake) -> None:
+async def test_a_deployment_that_is_not_there(client: Any, fake: AzureWire) -> None:
     fake.deployments = {"gpt"}
     for name, fields in (("chat_completions", {"messages": HELLO}), ("responses", {"input": "Hi"})):
         with pytest.raises(NotFoundError, match="within the last 5 minutes") as caught:
@@ -68,7 +68,7 @@ async def test_a_deployment_that_is_not_there(client: Any, fake: AzureFake) -> N
 
 
 @pytest.mark.parametrize("after_accept", [False, True])
-async def test_a_paid_job_is_asked_for_once(after_accept: bool, client: Any, fake: AzureFake) -> None:
+async def test_a_paid_job_is_asked_for_once(after_accept: bool, client: Any, fake: AzureWire) -> None:
     fault = fake.fail("POST /videos", Fault.status(503, after_accept=after_accept))
     with pytest.raises(InternalServerError) as caught:
         await client.generate_video(model="film-1", prompt="A fox")
@@ -77,14 +77,14 @@ async def test_a_paid_job_is_asked_for_once(after_accept: bool, client: Any, fak
     assert len(fake.seen) == 1
 
 
-async def test_a_stream_that_ends_too_soon_is_no_answer(client: Any, fake: AzureFake) -> None:
+async def test_a_stream_that_ends_too_soon_is_no_answer(client: Any, fake: AzureWire) -> None:
     fake.fail("POST /chat/completions", Fault.stream_without_end())
     with pytest.raises(APIResponseValidationError, match="ended without its last event"):
         async with await client.chat_completions(model="gpt", messages=HELLO, stream=True) as chunks:
             [chunk async for chunk in chunks]
 
 
-def test_a_response_in_the_background_is_followed(fake: AzureFake) -> None:
+def test_a_response_in_the_background_is_followed(fake: AzureWire) -> None:
     with sync_client(fake) as client:
         answer = client.responses(model="gpt", input="Hi", background=True)
         assert answer.status == "queued"

@@ -16,9 +16,9 @@ from azure.core.credentials import AccessToken, AccessTokenInfo
 from core.tests.conftest import Mode
 from core.tests.offers import OFFER
 from plugins.azure.tests.conftest import ROOT, azure_client, jwt, registry, sync_client
-from plugins.azure.tests.fake import KEY, AzureFake
 
 from callsheet import AsyncClient, AuthenticationError, Client, ConfigurationError, MissingCredentials
+from callsheet_azure.wire import KEY, AzureWire
 
 HELLO = [{"role": "user", "content": "Hello"}]
 SCOPE = "https://cognitiveservices.azure.com/.default"
@@ -69,7 +69,7 @@ class Inherited(AsyncCallable):
     pass
 
 
-def shown(fake: AzureFake) -> list[dict[str, str]]:
+def shown(fake: AzureWire) -> list[dict[str, str]]:
     """The credentials of all requests."""
     return [{n: v for n, v in seen.headers.items() if n in {"api-key", "authorization"}} for seen in fake.seen]
 
@@ -78,12 +78,12 @@ async def ask(client: Any) -> None:
     await client.chat_completions(model="gpt", messages=HELLO)
 
 
-async def test_the_key_goes_as_api_key(client: Any, fake: AzureFake) -> None:
+async def test_the_key_goes_as_api_key(client: Any, fake: AzureWire) -> None:
     await ask(client)
     assert shown(fake) == [{"api-key": KEY}]
 
 
-async def test_the_key_goes_as_bearer_where_that_is_wanted(mode: Mode, fake: AzureFake) -> None:
+async def test_the_key_goes_as_bearer_where_that_is_wanted(mode: Mode, fake: AzureWire) -> None:
     await ask(azure_client(mode, fake, key_as_bearer=True))
     assert shown(fake) == [{"authorization": f"Bearer {KEY}"}]
 
@@ -171,7 +171,7 @@ ASYNC: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-async def test_a_token_comes_from(kind: str, mode: Mode, fake: AzureFake) -> None:
+async def test_a_token_comes_from(kind: str, mode: Mode, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     client = azure_client(mode, fake, token_provider=PLAIN[kind](token))  # the key is there, and not used
     await ask(client)
@@ -180,7 +180,7 @@ async def test_a_token_comes_from(kind: str, mode: Mode, fake: AzureFake) -> Non
 
 
 @pytest.mark.parametrize("kind", ASYNC)
-async def test_a_token_comes_also_from(kind: str, mode: Mode, fake: AzureFake) -> None:
+async def test_a_token_comes_also_from(kind: str, mode: Mode, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     settings = {"token_provider": ASYNC[kind](token)}
     if mode.blocking:
@@ -194,14 +194,14 @@ async def test_a_token_comes_also_from(kind: str, mode: Mode, fake: AzureFake) -
     assert shown(fake) == [{"authorization": f"Bearer {token}"}]
 
 
-async def test_an_awaitable_that_a_plain_function_returns_is_awaited(mode: Mode, fake: AzureFake) -> None:
+async def test_an_awaitable_that_a_plain_function_returns_is_awaited(mode: Mode, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     get = async_plain(token)
     await ask(azure_client(mode, fake, None, token_provider=lambda: get()))
     assert shown(fake) == [{"authorization": f"Bearer {token}"}]
 
 
-async def test_one_that_waits_can_not_be_awaited_without_a_loop(mode: Mode, fake: AzureFake) -> None:
+async def test_one_that_waits_can_not_be_awaited_without_a_loop(mode: Mode, fake: AzureWire) -> None:
     async def get() -> str:
         await anyio.sleep(0)
         return fake.admit(jwt())
@@ -217,7 +217,7 @@ async def test_one_that_waits_can_not_be_awaited_without_a_loop(mode: Mode, fake
     assert len(fake.seen) == (0 if mode.blocking else 1)
 
 
-async def test_the_scope_is_a_setting(mode: Mode, fake: AzureFake) -> None:
+async def test_the_scope_is_a_setting(mode: Mode, fake: AzureWire) -> None:
     credential = Credential(fake.admit(jwt()))
     await ask(azure_client(mode, fake, None, token_provider=credential, scope="https://ai.azure.com/.default"))
     assert credential.asked == [("https://ai.azure.com/.default",)]
@@ -231,7 +231,7 @@ def test_what_can_not_be_asked_is_refused(source: Any) -> None:
 
 
 async def test_the_default_credential_is_made_when_it_is_needed(
-    mode: Mode, fake: AzureFake, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, fake: AzureWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Credential] = []
 
@@ -251,7 +251,7 @@ async def test_the_default_credential_is_made_when_it_is_needed(
     assert shown(fake) == [{"authorization": f"Bearer {credential.token}"}] * 2
 
 
-def test_the_real_default_credential_is_asked(fake: AzureFake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_default_credential_is_asked(fake: AzureWire, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
     def get_token(_self: object, *scopes: str, **more: Any) -> AccessToken:
@@ -264,7 +264,7 @@ def test_the_real_default_credential_is_asked(fake: AzureFake, monkeypatch: pyte
     assert asked == [(SCOPE,)]
 
 
-async def test_entra_without_azure_identity(mode: Mode, fake: AzureFake, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_entra_without_azure_identity(mode: Mode, fake: AzureWire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(MissingCredentials, match=r'pip install "callsheet-azure\[entra\]"'):
         await ask(azure_client(mode, fake, None, entra=True))
@@ -273,7 +273,7 @@ async def test_entra_without_azure_identity(mode: Mode, fake: AzureFake, monkeyp
     assert len(fake.seen) == 1
 
 
-async def test_a_credential_of_ones_own_stays_open(mode: Mode, fake: AzureFake) -> None:
+async def test_a_credential_of_ones_own_stays_open(mode: Mode, fake: AzureWire) -> None:
     credential = Credential(fake.admit(jwt()))
     client = azure_client(mode, fake, None, token_provider=credential)
     await ask(client)
@@ -282,14 +282,14 @@ async def test_a_credential_of_ones_own_stays_open(mode: Mode, fake: AzureFake) 
 
 
 @pytest.mark.parametrize("settings", [{}, {"key_as_bearer": True}, {"token_provider": lambda: jwt()}])
-async def test_an_ephemeral_key_goes_as_bearer(settings: dict[str, Any], mode: Mode, fake: AzureFake) -> None:
+async def test_an_ephemeral_key_goes_as_bearer(settings: dict[str, Any], mode: Mode, fake: AzureWire) -> None:
     secret = await azure_client(mode, fake).mint_realtime_secret(model="rt-1")
     client = azure_client(mode, fake, **settings)
     await client.relay_sdp(sdp=OFFER, provider="azure", ephemeral_key=secret.value)
     assert shown(fake)[-1] == {"authorization": f"Bearer {secret.value}"}
 
 
-async def test_what_is_refused_is_an_error_of_authentication(mode: Mode, fake: AzureFake) -> None:
+async def test_what_is_refused_is_an_error_of_authentication(mode: Mode, fake: AzureWire) -> None:
     for client in (
         azure_client(mode, fake, "wrong-key-0123"),
         azure_client(mode, fake, None, token_provider=lambda: jwt(name="nobody")),
@@ -299,7 +299,7 @@ async def test_what_is_refused_is_an_error_of_authentication(mode: Mode, fake: A
         assert (caught.value.code, caught.value.status_code) == ("401", 401)
 
 
-async def test_no_token_goes_to_another_machine_in_the_open(mode: Mode, fake: AzureFake) -> None:
+async def test_no_token_goes_to_another_machine_in_the_open(mode: Mode, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     with pytest.raises(ConfigurationError, match="would travel unencrypted") as caught:
         await ask(azure_client(mode, fake, None, base_url="http://res-1.example", token_provider=lambda: token))
@@ -307,7 +307,7 @@ async def test_no_token_goes_to_another_machine_in_the_open(mode: Mode, fake: Az
     assert not fake.seen
 
 
-async def test_two_accounts_have_tokens_of_their_own(mode: Mode, fake: AzureFake) -> None:
+async def test_two_accounts_have_tokens_of_their_own(mode: Mode, fake: AzureWire) -> None:
     tokens = {name: fake.admit(jwt(name=name)) for name in ("eu", "us")}
     accounts = [
         {

@@ -13,9 +13,9 @@ from attrs import evolve
 from azure.core.credentials import AccessToken
 from core.tests.conftest import Mode
 from plugins.azure.tests.conftest import ROOT, azure_client, jwt, registry, sync_client
-from plugins.azure.tests.fake import AzureFake
 
 from callsheet import IO, APITimeoutError, AsyncClient, AuthenticationError, MissingCredentials
+from callsheet_azure.wire import AzureWire
 
 HELLO = [{"role": "user", "content": "Hello"}]
 START = 1_780_000_000.0
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Source:
     """Tokens that last an hour, one after the other; it fails while `broken`."""
 
-    def __init__(self, fake: AzureFake, clock: Clock, lasts: float = 3600) -> None:
+    def __init__(self, fake: AzureWire, clock: Clock, lasts: float = 3600) -> None:
         self.fake, self.clock, self.lasts = fake, clock, lasts
         self.given: list[str] = []
         self.asked, self.broken = 0, False
@@ -55,11 +55,11 @@ async def ask(client: Any) -> None:
     await client.chat_completions(model="gpt", messages=HELLO)
 
 
-def sent(fake: AzureFake) -> list[str]:
+def sent(fake: AzureWire) -> list[str]:
     return [seen.headers["authorization"].removeprefix("Bearer ") for seen in fake.seen]
 
 
-async def test_one_question_for_fifty_calls(mode: Mode, fake: AzureFake, clock: Clock) -> None:
+async def test_one_question_for_fifty_calls(mode: Mode, fake: AzureWire, clock: Clock) -> None:
     source = Source(fake, clock)
     client = azure_client(mode, fake, None, token_provider=source)
     for _ in range(50):
@@ -70,7 +70,7 @@ async def test_one_question_for_fifty_calls(mode: Mode, fake: AzureFake, clock: 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_one_question_for_fifty_tasks(backend: str, kind: str, fake: AzureFake) -> None:
+def test_one_question_for_fifty_tasks(backend: str, kind: str, fake: AzureWire) -> None:
     token, asked = fake.admit(jwt()), []
 
     def slow() -> str:
@@ -97,7 +97,7 @@ def test_one_question_for_fifty_tasks(backend: str, kind: str, fake: AzureFake) 
     assert sent(fake) == [token] * 50
 
 
-def test_one_question_for_twenty_threads(fake: AzureFake) -> None:
+def test_one_question_for_twenty_threads(fake: AzureWire) -> None:
     token, asked = fake.admit(jwt()), []
 
     def slow() -> str:
@@ -117,7 +117,7 @@ def test_one_question_for_twenty_threads(fake: AzureFake) -> None:
     assert len(fake.seen) == 20
 
 
-def test_one_default_credential_for_twenty_tasks(fake: AzureFake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_default_credential_for_twenty_tasks(fake: AzureWire, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
 
     class Credential:
@@ -149,7 +149,7 @@ def test_one_default_credential_for_twenty_tasks(fake: AzureFake, monkeypatch: p
     assert (len(made), made[1]) == (2, "closed")
 
 
-async def test_a_token_is_renewed_five_minutes_before_its_end(mode: Mode, fake: AzureFake, clock: Clock) -> None:
+async def test_a_token_is_renewed_five_minutes_before_its_end(mode: Mode, fake: AzureWire, clock: Clock) -> None:
     source = Source(fake, clock)
     client = azure_client(mode, fake, None, token_provider=source)
     for passed in (0, 1800, 3299):
@@ -163,7 +163,7 @@ async def test_a_token_is_renewed_five_minutes_before_its_end(mode: Mode, fake: 
     assert sent(fake) == [source.given[0]] * 3 + [source.given[1]] * 2
 
 
-async def test_the_old_token_serves_on_while_renewing_fails(mode: Mode, fake: AzureFake, clock: Clock) -> None:
+async def test_the_old_token_serves_on_while_renewing_fails(mode: Mode, fake: AzureWire, clock: Clock) -> None:
     source = Source(fake, clock)
     client = azure_client(mode, fake, None, token_provider=source)
     await ask(client)
@@ -185,13 +185,13 @@ async def test_the_old_token_serves_on_while_renewing_fails(mode: Mode, fake: Az
 
 
 @pytest.mark.parametrize("bad", ["", "  ", None, b"bytes", 5, {"token": "x"}, "Bearer x.y.z", AccessToken("", 0)])
-async def test_an_answer_that_is_no_token(bad: Any, mode: Mode, fake: AzureFake) -> None:
+async def test_an_answer_that_is_no_token(bad: Any, mode: Mode, fake: AzureWire) -> None:
     with pytest.raises(MissingCredentials, match=r"no Entra token: token_provider returned \w+"):
         await ask(azure_client(mode, fake, None, token_provider=lambda: bad))
     assert not fake.seen
 
 
-async def test_also_an_expired_answer_leaves_the_old_token(mode: Mode, fake: AzureFake, clock: Clock) -> None:
+async def test_also_an_expired_answer_leaves_the_old_token(mode: Mode, fake: AzureWire, clock: Clock) -> None:
     tokens = [fake.admit(jwt(START + 3600)), jwt(START - 1), ""]
     client = azure_client(mode, fake, None, token_provider=lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0])
     for passed in (0, 3400, 3500):
@@ -202,7 +202,7 @@ async def test_also_an_expired_answer_leaves_the_old_token(mode: Mode, fake: Azu
 
 @pytest.mark.parametrize("made", ["jwt", "AccessToken"])
 async def test_an_expired_token_is_refused_before_anything_is_sent(
-    made: str, mode: Mode, fake: AzureFake, clock: Clock
+    made: str, mode: Mode, fake: AzureWire, clock: Clock
 ) -> None:
     token = jwt(START - 90) if made == "jwt" else AccessToken("opaque-canary", int(START) - 90)
     with pytest.raises(MissingCredentials, match=r"expired 90 s ago; it must return a fresh one .*clock") as caught:
@@ -213,7 +213,7 @@ async def test_an_expired_token_is_refused_before_anything_is_sent(
 
 
 async def test_a_token_that_lasts_but_shortly_is_not_asked_for_at_every_call(
-    mode: Mode, fake: AzureFake, clock: Clock
+    mode: Mode, fake: AzureWire, clock: Clock
 ) -> None:
     source = Source(fake, clock, lasts=200)
     client = azure_client(mode, fake, None, token_provider=source)
@@ -225,7 +225,7 @@ async def test_a_token_that_lasts_but_shortly_is_not_asked_for_at_every_call(
 
 @pytest.mark.parametrize("token", ["opaque-canary", "a.b.c", "a.e30.c", "a.W10.c", "a.!!!.c", f"a.{'W1tb' * 1_000}.c"])
 async def test_a_token_that_does_not_say_its_end_is_kept_for_a_minute(
-    token: str, mode: Mode, fake: AzureFake, clock: Clock
+    token: str, mode: Mode, fake: AzureWire, clock: Clock
 ) -> None:
     fake.admit(token)
     asked = []
@@ -241,7 +241,7 @@ async def test_a_token_that_does_not_say_its_end_is_kept_for_a_minute(
     assert asked == [1, 1]
 
 
-async def test_after_401_it_is_asked_anew(mode: Mode, fake: AzureFake, clock: Clock) -> None:
+async def test_after_401_it_is_asked_anew(mode: Mode, fake: AzureWire, clock: Clock) -> None:
     source = Source(fake, clock)
     client = azure_client(mode, fake, None, token_provider=source)
     await ask(client)
@@ -254,7 +254,7 @@ async def test_after_401_it_is_asked_anew(mode: Mode, fake: AzureFake, clock: Cl
     assert sent(fake)[2:] == [source.given[1]] * 2
 
 
-def test_who_waits_while_it_fails_fails_with_it(fake: AzureFake) -> None:
+def test_who_waits_while_it_fails_fails_with_it(fake: AzureWire) -> None:
     asked = []
 
     async def failing() -> str:
@@ -282,7 +282,7 @@ def test_who_waits_while_it_fails_fails_with_it(fake: AzureFake) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_who_is_cancelled_while_asking_leaves_the_others_a_way(backend: str, fake: AzureFake) -> None:
+def test_who_is_cancelled_while_asking_leaves_the_others_a_way(backend: str, fake: AzureWire) -> None:
     asked = []
 
     async def slow() -> str:
@@ -305,7 +305,7 @@ def test_who_is_cancelled_while_asking_leaves_the_others_a_way(backend: str, fak
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_call_has_no_more_time_than_it_has(backend: str, fake: AzureFake) -> None:
+def test_a_call_has_no_more_time_than_it_has(backend: str, fake: AzureWire) -> None:
     async def slow() -> str:
         await anyio.sleep(10)
         raise AssertionError
@@ -329,7 +329,7 @@ def test_a_call_has_no_more_time_than_it_has(backend: str, fake: AzureFake) -> N
     assert not fake.seen
 
 
-def test_a_token_is_never_waited_for_without_need(fake: AzureFake) -> None:
+def test_a_token_is_never_waited_for_without_need(fake: AzureWire) -> None:
     """While one call renews, the others go on with the token that is still good."""
     tokens = [AccessToken(fake.admit("first-canary"), int(time.time()) + 100)]
     renewing, go_on = threading.Event(), threading.Event()

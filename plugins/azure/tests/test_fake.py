@@ -6,15 +6,15 @@ import json
 
 import pytest
 from plugins.azure.tests.conftest import jwt
-from plugins.azure.tests.fake import KEY, AzureFake
 
 from callsheet.testing.answers import Data, Head
+from callsheet_azure.wire import KEY, AzureWire
 
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "Hello"}]}
 LEGACY = "/openai/deployments/gpt/chat/completions"
 
 
-def ask(fake: AzureFake, target: str, **headers: str) -> tuple[int, dict[str, object]]:
+def ask(fake: AzureWire, target: str, **headers: str) -> tuple[int, dict[str, object]]:
     body = json.dumps(CHAT if "chat" in target else {"model": "gpt", "input": "Hi"}).encode()
     sent = {"host": "res-1.openai.azure.com", "content-type": "application/json", "content-length": str(len(body))}
     sent |= {name.replace("_", "-"): value for name, value in (headers or {"api_key": KEY}).items()}
@@ -33,7 +33,7 @@ def ask(fake: AzureFake, target: str, **headers: str) -> tuple[int, dict[str, ob
         f"{LEGACY}?api-version=2024-10-21",
     ],
 )
-def test_what_it_serves(target: str, fake: AzureFake) -> None:
+def test_what_it_serves(target: str, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     for headers in ({"api_key": KEY}, {"authorization": f"Bearer {KEY}"}, {"authorization": f"Bearer {token}"}):
         status, document = ask(fake, target, **headers)
@@ -60,7 +60,7 @@ def test_what_it_serves(target: str, fake: AzureFake) -> None:
     ],
 )
 def test_what_it_does_not(target: str, headers: dict[str, str], status: int) -> None:
-    fake = AzureFake()
+    fake = AzureWire()
     token = fake.admit(jwt())
     assert ask(fake, target, **{n: v.replace("TOKEN", token) for n, v in headers.items()})[0] == status
     assert fake.problems
@@ -68,11 +68,11 @@ def test_what_it_does_not(target: str, headers: dict[str, str], status: int) -> 
 
 
 def test_it_notes_a_path_that_means_another_deployment() -> None:
-    fake = AzureFake()
+    fake = AzureWire()
     assert ask(fake, "/openai/deployments/other/chat/completions?api-version=2024-10-21")[0] == 200
     assert "different deployments" in fake.problems[0].message
 
 
-def test_a_wrong_key_is_no_problem(fake: AzureFake) -> None:
+def test_a_wrong_key_is_no_problem(fake: AzureWire) -> None:
     status, document = ask(fake, "/openai/v1/responses", api_key="wrong")
     assert (status, document["error"]["code"]) == (401, "401")  # type: ignore[index]

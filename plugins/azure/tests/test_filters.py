@@ -12,11 +12,11 @@ from core.tests.conftest import Mode
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plugins.azure.tests.conftest import azure_client
-from plugins.azure.tests.fake import BLOCKED, CODE, FILTERS, PROMPT_RESULTS, AzureFake, prompt_error
 
 from callsheet import APIStatusError, BadRequestError, ChatCompletion, Event, Reply, Response
 from callsheet_azure import AzureProvider, AzureSettings, ContentFilter, ContentFilterError, filter_reports
 from callsheet_azure.filters import FilterReport
+from callsheet_azure.wire import BLOCKED, CODE, FILTERS, PROMPT_RESULTS, AzureWire, prompt_error
 
 HELLO = [{"role": "user", "content": "Hello"}]
 SAFE = ContentFilter(False, "safe", None, {"filtered": False, "severity": "safe"})
@@ -41,7 +41,7 @@ async def test_a_chats_reports(client: Any) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_a_streams_reports_and_its_first_chunk_without_choices(
-    asynchronous: bool, client: Any, fake: AzureFake
+    asynchronous: bool, client: Any, fake: AzureWire
 ) -> None:
     fake.asynchronous = asynchronous
     async with await client.chat_completions(
@@ -62,7 +62,7 @@ async def test_a_streams_reports_and_its_first_chunk_without_choices(
         assert last.filters["hate"] == SAFE
 
 
-async def test_a_responses_reports(client: Any, fake: AzureFake) -> None:
+async def test_a_responses_reports(client: Any, fake: AzureWire) -> None:
     answer = await client.responses(model="gpt", input="Hi")
     reports = filter_reports(answer)
     assert stripped(reports) == [
@@ -80,7 +80,7 @@ async def test_a_responses_reports(client: Any, fake: AzureFake) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("spelling", ["content_filter_result", "content_filter_results"])
 @pytest.mark.parametrize("name", ["chat_completions", "responses", "generate_video"])
-async def test_a_filtered_prompt(name: str, spelling: str, stream: bool, client: Any, fake: AzureFake) -> None:
+async def test_a_filtered_prompt(name: str, spelling: str, stream: bool, client: Any, fake: AzureWire) -> None:
     fake.results = spelling
     asked: dict[str, Any] = {
         "chat_completions": {"messages": [{"role": "user", "content": BLOCKED}]},
@@ -218,15 +218,15 @@ def test_nothing_that_is_said_breaks_an_error(document: Any, status: int, video:
     assert all(isinstance(verdict, ContentFilter) for verdict in getattr(error, "filters", {}).values())
 
 
-async def test_a_filtered_answer_is_an_answer(mode: Mode, fake: AzureFake, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_filtered_answer_is_an_answer(mode: Mode, fake: AzureWire, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = {"hate": {"filtered": True, "severity": "high"}}
 
-    def annotate(self: AzureFake, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    def annotate(self: AzureWire, kind: str, value: dict[str, Any]) -> dict[str, Any]:
         choice = {**value["choices"][0], "finish_reason": "content_filter", "content_filter_results": blocked}
         del choice["message"]["content"]
         return {**value, "choices": [choice]}
 
-    monkeypatch.setattr(AzureFake, "annotate", annotate)
+    monkeypatch.setattr(AzureWire, "annotate", annotate)
     answer = await azure_client(mode, fake).chat_completions(model="gpt", messages=HELLO)
     assert (answer.text, answer.choices[0]["finish_reason"]) == (None, "content_filter")
     assert [report.blocked for report in filter_reports(answer)] == [True]
@@ -234,7 +234,7 @@ async def test_a_filtered_answer_is_an_answer(mode: Mode, fake: AzureFake, monke
 
 @pytest.mark.parametrize("kind", ["chat", "response"])
 async def test_an_answer_that_is_filtered_in_the_middle(
-    kind: str, mode: Mode, fake: AzureFake, monkeypatch: pytest.MonkeyPatch
+    kind: str, mode: Mode, fake: AzureWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = {
         "code": "content_filter",
@@ -243,10 +243,10 @@ async def test_an_answer_that_is_filtered_in_the_middle(
     }
     spoiled = {"error": error} if kind == "chat" else {"type": "error", "sequence_number": 3, "error": error}
 
-    def annotate(self: AzureFake, _kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def annotate(self: AzureWire, _kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [*events[:-1], spoiled, events[-1]]
 
-    monkeypatch.setattr(AzureFake, "annotate_events", annotate)
+    monkeypatch.setattr(AzureWire, "annotate_events", annotate)
     client = azure_client(mode, fake)
     if kind == "chat":
         stream = await client.chat_completions(model="gpt", messages=HELLO, stream=True)

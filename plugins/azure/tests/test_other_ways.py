@@ -14,17 +14,17 @@ import openai
 import pytest
 import yaml
 from plugins.azure.tests.conftest import jwt, registry
-from plugins.azure.tests.fake import BLOCKED, KEY, AzureFake
 
 from callsheet import Client
 from callsheet.testing import Seen
 from callsheet_azure import AzureSettings
+from callsheet_azure.wire import BLOCKED, KEY, AzureWire
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
 
 @pytest.fixture
-def root(fake: AzureFake) -> Iterator[str]:
+def root(fake: AzureWire) -> Iterator[str]:
     """The fake behind a real server, as a resource's root."""
     with fake.serve() as url:
         yield url.removesuffix("/openai/v1")
@@ -42,7 +42,7 @@ def callsheet(root: str, cwd: Path, *words: str, **env: str) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("version", ["", "2024-10-21"])
-def test_the_command_line_talks(version: str, root: str, fake: AzureFake, tmp_path: Path) -> None:
+def test_the_command_line_talks(version: str, root: str, fake: AzureWire, tmp_path: Path) -> None:
     fake.asynchronous = True
     done = callsheet(root, tmp_path, "chat", "Capital?", "--model", "azure/gpt", "--quiet", AZURE_API_VERSION=version)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, fake.reply, "")
@@ -62,7 +62,7 @@ def test_the_command_line_tells_what_is_wrong(root: str, tmp_path: Path) -> None
         assert "Traceback" not in done.stderr
 
 
-def test_litellms_functions(root: str, fake: AzureFake, tmp_path: Path) -> None:
+def test_litellms_functions(root: str, fake: AzureWire, tmp_path: Path) -> None:
     script = f"""
         import asyncio
         from callsheet.compat.litellm import acompletion, completion, responses, video_generation
@@ -91,7 +91,7 @@ def test_litellms_functions(root: str, fake: AzureFake, tmp_path: Path) -> None:
     assert legacy == ["/openai/deployments/gpt/chat/completions"]
 
 
-def test_the_readmes_configuration(fake: AzureFake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_configuration(fake: AzureWire, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parent.parent / "README.md").read_text()
     config = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
     monkeypatch.setenv("AZURE_API_KEY", KEY)
@@ -153,7 +153,7 @@ V1: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 @pytest.mark.parametrize("name", V1)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_v1_is_what_openais_sdk_speaks(name: str, root: str, fake: AzureFake) -> None:
+def test_v1_is_what_openais_sdk_speaks(name: str, root: str, fake: AzureWire) -> None:
     ask, theirs = V1[name]
     settings = {"key_as_bearer": True}  # as that SDK does
     with Client(provider="azure", api_key=KEY, base_url=root, settings=settings, registry=registry()) as client:
@@ -166,7 +166,7 @@ def test_v1_is_what_openais_sdk_speaks(name: str, root: str, fake: AzureFake) ->
 @pytest.mark.parametrize("entra", [False, True])
 @pytest.mark.parametrize("name", [name for name in V1 if "chat" in name or "response" in name])
 def test_the_legacy_paths_are_those_of_their_client_for_azure(
-    name: str, entra: bool, root: str, fake: AzureFake
+    name: str, entra: bool, root: str, fake: AzureWire
 ) -> None:
     ask, theirs = V1[name]
     token = fake.admit(jwt())
@@ -180,7 +180,7 @@ def test_the_legacy_paths_are_those_of_their_client_for_azure(
     assert fake.seen[0].query == [("api-version", "2024-10-21")]
 
 
-def test_the_fake_is_azure_to_them_too(root: str, fake: AzureFake) -> None:
+def test_the_fake_is_azure_to_them_too(root: str, fake: AzureWire) -> None:
     with openai.OpenAI(base_url=f"{root}/openai/v1/", api_key=KEY, max_retries=0) as sdk:
         chunks = list(sdk.chat.completions.create(model="gpt", messages=HELLO, stream=True))
         assert chunks[0].choices == []

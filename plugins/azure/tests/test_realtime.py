@@ -11,12 +11,12 @@ from core.tests.conftest import Mode
 from core.tests.offers import OFFER
 from core.tests.server import Server, json_answer
 from plugins.azure.tests.conftest import azure_client, jwt, registry
-from plugins.azure.tests.fake import KEY, AzureFake
 
 from callsheet import AuthenticationError, NotFoundError
+from callsheet_azure.wire import KEY, AzureWire
 
 
-async def test_a_client_secret(client: Any, fake: AzureFake) -> None:
+async def test_a_client_secret(client: Any, fake: AzureWire) -> None:
     secret = await client.mint_realtime_secret(
         model="rt-1", expires_after=60, session={"instructions": "Be kind."}, safety_identifier="user-1"
     )
@@ -44,7 +44,7 @@ async def test_a_secret_of_which_only_the_value_is_said(asked: int | None, lifet
 
 @pytest.mark.parametrize("webrtcfilter", [True, False, None])
 async def test_a_browsers_call_is_raw_and_in_the_name_of_its_key(
-    webrtcfilter: bool | None, client: Any, fake: AzureFake
+    webrtcfilter: bool | None, client: Any, fake: AzureWire
 ) -> None:
     secret = await client.mint_realtime_secret(model="rt-1")
     call = await client.relay_sdp(sdp=OFFER, provider="azure", ephemeral_key=secret.value, webrtcfilter=webrtcfilter)
@@ -60,7 +60,7 @@ async def test_a_browsers_call_is_raw_and_in_the_name_of_its_key(
 @pytest.mark.parametrize("entra", [False, True])
 @pytest.mark.parametrize("webrtcfilter", [True, None])
 async def test_a_servers_call_is_a_form_with_the_accounts_credential(
-    webrtcfilter: bool | None, entra: bool, mode: Mode, fake: AzureFake
+    webrtcfilter: bool | None, entra: bool, mode: Mode, fake: AzureWire
 ) -> None:
     token = fake.admit(jwt())
     settings: dict[str, Any] = {"token_provider": lambda: token} if entra else {}
@@ -73,7 +73,7 @@ async def test_a_servers_call_is_a_form_with_the_accounts_credential(
     assert seen.key == (token if entra else KEY)
 
 
-async def test_the_calls_id_is_found_without_the_prefix_and_ends_it(client: Any, fake: AzureFake) -> None:
+async def test_the_calls_id_is_found_without_the_prefix_and_ends_it(client: Any, fake: AzureWire) -> None:
     call = await client.relay_sdp(sdp=OFFER, model="rt-1")
     [id] = fake.state.calls
     assert fake.location(id) == f"/v1/realtime/calls/{id}"
@@ -90,15 +90,15 @@ async def test_the_calls_id_is_found_without_the_prefix_and_ends_it(client: Any,
     "location", ["https://res-1.openai.azure.com/openai/v1/realtime/calls/{}", "/openai/v1/realtime/calls/{}?a=b", "{}"]
 )
 async def test_other_spellings_of_a_location(
-    location: str, client: Any, fake: AzureFake, monkeypatch: pytest.MonkeyPatch
+    location: str, client: Any, fake: AzureWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AzureFake, "location", lambda _, id: location.format(id))
+    monkeypatch.setattr(AzureWire, "location", lambda _, id: location.format(id))
     call = await client.relay_sdp(sdp=OFFER, model="rt-1")
     await client.hang_up(call_id=call.id)
     assert fake.state.calls[fake.book.entries[0].id].over
 
 
-async def test_a_wrong_ephemeral_key_is_refused_and_does_not_cost_the_token(mode: Mode, fake: AzureFake) -> None:
+async def test_a_wrong_ephemeral_key_is_refused_and_does_not_cost_the_token(mode: Mode, fake: AzureWire) -> None:
     asked = []
 
     def source() -> str:

@@ -9,15 +9,15 @@ import traceback
 import pytest
 from core.tests.conftest import Mode
 from plugins.azure.tests.conftest import azure_client, jwt
-from plugins.azure.tests.fake import KEY, AzureFake
 from plugins.azure.tests.test_auth import HELLO, ask
 
 from callsheet import AuthenticationError
 from callsheet.testing import Fault
+from callsheet_azure.wire import KEY, AzureWire
 
 
 async def test_a_token_is_nowhere_to_be_read(
-    mode: Mode, fake: AzureFake, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    mode: Mode, fake: AzureWire, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     token = jwt(name="canary")
@@ -49,7 +49,7 @@ async def test_a_token_is_nowhere_to_be_read(
     assert not [part for part in [*parts, KEY] for text in texts if part in text]
 
 
-async def test_a_token_that_the_upstream_quotes_is_not_in_the_error(mode: Mode, fake: AzureFake) -> None:
+async def test_a_token_that_the_upstream_quotes_is_not_in_the_error(mode: Mode, fake: AzureWire) -> None:
     token = fake.admit(jwt())
     fake.fail(None, Fault.status(403, message=f"The token {token} may not do this."))
     with pytest.raises(Exception, match=r"The token \[secret\] may not") as caught:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from core.tests.conftest import Mode
 from plugins.azure.tests.conftest import azure_client
-from plugins.azure.tests.fake import AzureFake
 
 from callsheet import APIStatusError, NotFoundError
 from callsheet.testing import Fault, Seen
+from callsheet_azure.wire import AzureWire
 
 CLIP = ("clip.mp4", b"\0\0\0\x18ftypmp42" + bytes(20))
 IMAGE = ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(20))
@@ -31,14 +31,14 @@ async def finished(client: Any) -> Any:
     return await client.wait(await client.generate_video(model="film-1", prompt="A fox"), poll=0.001)
 
 
-async def test_a_video_is_asked_for_by_a_form(client: Any, fake: AzureFake) -> None:
+async def test_a_video_is_asked_for_by_a_form(client: Any, fake: AzureWire) -> None:
     video = await client.generate_video(model="film-1", prompt="A fox", seconds=8, size="1280x720")
     assert fields(fake.seen[0]) == {"model": "film-1", "prompt": "A fox", "seconds": "8", "size": "1280x720"}
     assert (video.status, video.model, video.meta.request_id) == ("queued", "film-1", f"apim-{0:032x}")
     assert video.prompt is None
 
 
-async def test_a_film_from_end_to_end(client: Any, fake: AzureFake) -> None:
+async def test_a_film_from_end_to_end(client: Any, fake: AzureWire) -> None:
     video = await finished(client)
     assert (video.status, video.expires_at - video.created_at) == ("completed", 24 * 3600)
     async with await client.download_video(video) as download:
@@ -48,24 +48,24 @@ async def test_a_film_from_end_to_end(client: Any, fake: AzureFake) -> None:
     assert [entry.kind for entry in fake.book.entries] == ["video"]
 
 
-async def test_a_file_goes_in_the_form(client: Any, fake: AzureFake) -> None:
+async def test_a_file_goes_in_the_form(client: Any, fake: AzureWire) -> None:
     await client.generate_video(model="film-1", prompt="A fox", input_reference=IMAGE)
     assert fields(fake.seen[0]) == {"model": "film-1", "prompt": "A fox", "input_reference": ("a.png", "image/png")}
 
 
-async def test_a_form_without_files_is_a_setting(mode: Mode, fake: AzureFake) -> None:
+async def test_a_form_without_files_is_a_setting(mode: Mode, fake: AzureWire) -> None:
     await azure_client(mode, fake, multipart=False).generate_video(model="film-1", prompt="A fox")
     assert fake.seen[0].document == {"model": "film-1", "prompt": "A fox"}
 
 
-async def test_a_remix_is_asked_for_by_a_form(client: Any, fake: AzureFake) -> None:
+async def test_a_remix_is_asked_for_by_a_form(client: Any, fake: AzureWire) -> None:
     video = await finished(client)
     remix = await client.remix(video_id=video.id, prompt="In the rain")
     assert fields(fake.seen[-1]) == {"prompt": "In the rain"}
     assert remix.remixed_from_video_id == video.id
 
 
-async def test_characters_and_references_are_said_in_json(client: Any, fake: AzureFake) -> None:
+async def test_characters_and_references_are_said_in_json(client: Any, fake: AzureWire) -> None:
     mossy = await client.create_character(name="Mossy", video=CLIP)
     assert fields(fake.seen[-1]) == {"name": "Mossy", "video": ("clip.mp4", "video/mp4")}
     await client.generate_video(model="film-1", prompt="Mossy runs", characters=[mossy])
@@ -80,7 +80,7 @@ async def test_characters_and_references_are_said_in_json(client: Any, fake: Azu
     assert fake.seen[-1].document["characters"] == own
 
 
-async def test_a_film_that_is_there_is_edited_by_its_id_in_json(client: Any, fake: AzureFake) -> None:
+async def test_a_film_that_is_there_is_edited_by_its_id_in_json(client: Any, fake: AzureWire) -> None:
     video = await finished(client)
     own = fake.book.entries[0].id
     await client.edit(video=video, prompt="Teal")
@@ -89,13 +89,13 @@ async def test_a_film_that_is_there_is_edited_by_its_id_in_json(client: Any, fak
     assert fake.seen[-1].document == {"video": {"id": own}, "prompt": "On", "seconds": "4"}
 
 
-async def test_a_film_of_ones_own_is_edited_by_a_form(client: Any, fake: AzureFake) -> None:
+async def test_a_film_of_ones_own_is_edited_by_a_form(client: Any, fake: AzureWire) -> None:
     await client.edit(video=CLIP, prompt="Teal", model="film-1", provider="azure")
     assert fields(fake.seen[-1]) == {"model": "film-1", "prompt": "Teal", "video": ("clip.mp4", "video/mp4")}
     assert fake.book.entries[-1].model == "film-1"
 
 
-async def test_a_failed_job_says_why(client: Any, fake: AzureFake) -> None:
+async def test_a_failed_job_says_why(client: Any, fake: AzureWire) -> None:
     fake.fail_job("moderation_blocked", "Your request was blocked by our moderation system.")
     with pytest.raises(Exception, match="moderation_blocked: Your request was blocked"):
         await finished(client)
@@ -103,7 +103,7 @@ async def test_a_failed_job_says_why(client: Any, fake: AzureFake) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])
 @pytest.mark.parametrize("host", ["res-1.openai.azure.com", "res-1.services.ai.azure.com"])
-async def test_errors_tell_that_sora_is_retired(host: str, status: int, mode: Mode, fake: AzureFake) -> None:
+async def test_errors_tell_that_sora_is_retired(host: str, status: int, mode: Mode, fake: AzureWire) -> None:
     client = azure_client(mode, fake, base_url=f"https://{host}")
     fake.fail("POST /videos", Fault.status(status, message="No."))
     with pytest.raises(APIStatusError, match=rf"^No\. {RETIRED}$") as caught:
@@ -122,7 +122,7 @@ async def test_errors_tell_that_sora_is_retired(host: str, status: int, mode: Mo
         ("notopenai.azure.com", 404),
     ],
 )
-async def test_of_whom_that_is_not_told(host: str, status: int, mode: Mode, fake: AzureFake) -> None:
+async def test_of_whom_that_is_not_told(host: str, status: int, mode: Mode, fake: AzureWire) -> None:
     client = azure_client(mode, fake, base_url=f"https://{host}")
     fake.fail("GET /videos", Fault.status(status, headers={"x-should-retry": "false"}))
     with pytest.raises(APIStatusError) as caught:
@@ -130,7 +130,7 @@ async def test_of_whom_that_is_not_told(host: str, status: int, mode: Mode, fake
     assert "sora" not in str(caught.value)
 
 
-async def test_other_operations_do_not_speak_of_sora(client: Any, fake: AzureFake) -> None:
+async def test_other_operations_do_not_speak_of_sora(client: Any, fake: AzureWire) -> None:
     fake.deployments = {"gpt"}
     with pytest.raises(NotFoundError, match=r"wait a moment and try again\.$") as caught:
         await client.chat_completions(model="nope", messages=[{"role": "user", "content": "Hi"}])

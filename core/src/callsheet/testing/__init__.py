@@ -7,6 +7,8 @@ imports this.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from callsheet.testing.answers import Answer, document, event_stream
 from callsheet.testing.book import Book, Entry, Problem
 from callsheet.testing.faults import FAULTS, Fault, Happened
@@ -19,6 +21,9 @@ from callsheet.testing.seen import Part, Seen
 from callsheet.testing.state import Job
 from callsheet.testing.upstream import FakeUpstream
 from callsheet.testing.wire import FAKE_KEY, Wire
+
+if TYPE_CHECKING:
+    from callsheet.testing.kit.provider_tests import ProviderTests
 
 __all__ = [
     "CHAT",
@@ -40,6 +45,7 @@ __all__ = [
     "Job",
     "Part",
     "Problem",
+    "ProviderTests",
     "Refusal",
     "Route",
     "Seen",
@@ -51,3 +57,11 @@ __all__ = [
     "file_answer",
     "route",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ProviderTests":  # needs pytest, which tests of another kind may live without
+        from callsheet.testing.kit.provider_tests import ProviderTests
+
+        return ProviderTests
+    raise AttributeError(f"module 'callsheet.testing' has no attribute {name!r}")

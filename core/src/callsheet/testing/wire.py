@@ -85,6 +85,10 @@ class Wire:
     """Fields that requests may have beyond the wire's own. Those whose names begin with "x_" always may."""
     table: ClassVar[tuple[Route, ...]] = ()
     """Routes that are no methods."""
+    samples: Mapping[str, Mapping[str, Any]] = {}
+    """By operation: what the conformance kit must say in a request where this vendor is particular, such as `seconds`."""
+    known_failures: ClassVar[Mapping[str, str]] = {}
+    """Checks of the kit that can't pass, by id ("W05", or "W05 edit" for one operation), each with the reason."""
     routes: ClassVar[tuple[Route, ...]] = ()
     """All routes; made of `table` and of the methods that `@route` marks."""
 

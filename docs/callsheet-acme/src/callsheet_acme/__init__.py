@@ -27,7 +27,9 @@ class Acme(cs.Provider):
     @cs.hookimpl
     async def generate_video(self, request: cs.GenerateVideo, io: cs.IO) -> cs.Video:
         request.only("prompt", "seconds", "size")
-        order = {"text": request.prompt, "model": request.model, **request.options}
+        order = {"text": request.prompt, **request.options}
+        if request.model:
+            order["model"] = request.model
         if request.seconds:
             order["length"] = int(request.seconds)
         if shape := request.choice("size", SHAPES):
@@ -54,5 +56,6 @@ class Acme(cs.Provider):
     @staticmethod
     def _video(reply: cs.Reply) -> cs.Video:
         job = reply.document()
-        error = cs.VideoError(code="job_failed", message=job.get("why")) if job.get("why") else None
-        return cs.Video(id=job["job"], status=STATES.get(job["state"], job["state"]), error=error)
+        status = STATES.get(job["state"], job["state"])
+        error = cs.VideoError(code="job_failed", message=job.get("why")) if status == "failed" else None
+        return cs.Video(id=job["job"], status=status, error=error)

@@ -9,7 +9,7 @@ from typing import Any
 from callsheet.testing import FakeUpstream, Refusal, Route, Seen, Violation
 from callsheet.testing.answers import Step
 
-__all__ = ["BLOCKED", "FILTERS", "KEY", "AzureFake", "prompt_error"]
+__all__ = ["BLOCKED", "FILTERS", "KEY", "AzureWire", "prompt_error"]
 
 KEY = "az-canary-51c0ffee0123456789"
 BLOCKED = "BLOCK ME"
@@ -59,7 +59,7 @@ class Filtered(Refusal):
     """The prompt was filtered."""
 
 
-class AzureFake(FakeUpstream):
+class AzureWire(FakeUpstream):
     """One Azure resource. Entra tokens that it takes are made known by `admit`."""
 
     prefix = "/openai/v1"

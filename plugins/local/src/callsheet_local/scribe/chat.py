@@ -130,7 +130,7 @@ class Chat:
         }
 
     def chunks(self, rate: float) -> Iterator[tuple[Event, float]]:
-        """The completion in chunks, each with the seconds after which it is due; `[DONE]` is the last, as on the wire."""
+        """The completion in chunks, each with the seconds after which it is due."""
         head = self._head("chat.completion.chunk") | ({"usage": None} if self.usage_chunk else {})
         for delta, finish, count in self._deltas():
             for index in range(self.choices):
@@ -139,7 +139,6 @@ class Chat:
         end = self._length / rate if rate else 0.0
         if self.usage_chunk:
             yield Event.of("message", {**head, "choices": [], "usage": self._usage()}), end
-        yield Event("message", "[DONE]"), end
 
     def _deltas(self) -> Iterator[tuple[JSON, str | None, int]]:
         """What each chunk adds, why it ends, and how many tokens were told by then."""

@@ -1,0 +1,137 @@
+"""How checks get their provider, and when they do not apply."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+import pytest
+
+from callsheet import PluginError, Provider
+from callsheet.registry import PROVIDERS
+from callsheet.testing.kit.bench import Bench, wire_of
+from callsheet.testing.kit.catalogue import Check, checks_of
+from callsheet.testing.wire import Wire
+
+__all__ = ["KitTests"]
+
+
+class KitTests:
+    """What all groups of checks have in common."""
+
+    # httpcore leaves a generator to trio's garbage collection when a stream is left early; the connection is closed.
+    pytestmark = pytest.mark.filterwarnings(r"ignore:Async generator 'http(x|core)2?\._:ResourceWarning")
+
+    provider: ClassVar[str | type[Provider] | None] = None
+    wire: ClassVar[type[Wire] | None] = None
+    offers: ClassVar[Collection[str] | None] = None
+    _benches: ClassVar[dict[tuple[type, str], Bench]] = {}
+
+    def __init_subclass__(cls) -> None:
+        for base in cls.__mro__[1:]:
+            for name in vars(cls):
+                if hasattr(vars(base).get(name), "callsheet_check"):
+                    raise TypeError(
+                        f"{cls.__name__}.{name} would override a check. Checks can't be changed or left out; one that can't"
+                        " pass goes into known_failures of the wire, with the reason"
+                    )
+
+    @classmethod
+    def bench_of(cls, config: pytest.Config) -> Bench:
+        """The provider under test: that of the class, or of the command line."""
+        name = cls.provider_name(config)
+        if (cls, name) not in cls._benches:
+            cls._benches[cls, name] = _bench(name, cls.provider, _wire(cls.wire, config))
+        return cls._benches[cls, name]
+
+    @classmethod
+    def provider_name(cls, config: pytest.Config) -> str:
+        if isinstance(cls.provider, str):
+            return cls.provider
+        if cls.provider is not None:
+            return _installed_as(cls.provider) or cls.provider.__name__.lower()
+        named: str | None = config.getoption("provider")
+        if named is None:
+            raise pytest.UsageError("say which provider to check: --provider NAME (callsheet providers lists them)")
+        return named
+
+    @classmethod
+    def failures(cls, config: pytest.Config) -> Mapping[str, str]:
+        """The checks that are known to fail, and why."""
+        kind = cls.bench_of(config).wire_kind
+        return kind.known_failures if kind is not None else {}
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Ask a check of each operation that it is for."""
+        check: Check | None = getattr(metafunc.function, "callsheet_check", None)
+        if check is None or check.over is None:
+            return
+        try:
+            operations: list[Any] = [name for name in self.bench_of(metafunc.config).offered if check.over(name)]
+        except PluginError:
+            operations = []
+        nothing = pytest.param(
+            "", marks=pytest.mark.skip(reason="none of the operations that this is about is offered")
+        )
+        metafunc.parametrize("operation", operations or [nothing])
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bench(cls, request: pytest.FixtureRequest) -> Bench:
+        return cls.bench_of(request.config)
+
+    @pytest.fixture(autouse=True)
+    def _applies(self, request: pytest.FixtureRequest, bench: Bench) -> None:
+        check: Check | None = getattr(request.function, "callsheet_check", None)
+        if check is not None and check.vendor:
+            if bench.kind.embedded:
+                pytest.skip("the provider is embedded: there is no vendor behind it")
+            if bench.wire_kind is None:
+                pytest.skip(
+                    "no vendor to talk to: ship a Wire (an entry point in the group callsheet.wires), or name one by --wire"
+                )
+
+
+def _bench(name: str, given: str | type[Provider] | None, wire: type[Wire] | None) -> Bench:
+    points = [point for point in entry_points(group=PROVIDERS) if point.name == name]
+    point = points[0] if points else None
+    if isinstance(given, type):
+        return Bench(name, given, wire or wire_of(name), point)
+    if point is None:
+        raise pytest.UsageError(f"no provider named {name!r} is installed; `callsheet providers` lists those that are")
+    try:
+        kind = point.load()
+    except Exception as error:
+        raise pytest.UsageError(
+            f"S01: {name} ({point.value}) does not load: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, Provider)):
+        raise pytest.UsageError(f"S01: {name} ({point.value}) is no class derived from callsheet.Provider")
+    return Bench(name, kind, wire or wire_of(name), point)
+
+
+def _wire(given: type[Wire] | None, config: pytest.Config) -> type[Wire] | None:
+    named: str | None = config.getoption("wire")
+    if given is not None or named is None:
+        return given
+    module, _, name = named.partition(":")
+    try:
+        found: type[Wire] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise pytest.UsageError(f"--wire {named}: {error}; it is spelled MODULE:CLASS") from error
+    return found
+
+
+def _installed_as(kind: type[Provider]) -> str | None:
+    """The name by which a class is installed."""
+    value = f"{kind.__module__}:{kind.__qualname__}"
+    for point in entry_points(group=PROVIDERS):
+        module = point.module
+        if point.value == value or (point.attr == kind.__name__ and kind.__module__.startswith(module)):
+            return point.name
+    return None
+
+
+assert not checks_of(KitTests)

@@ -1,0 +1,203 @@
+"""Group W, its second part: jobs and what becomes of them, accounts side by side, realtime."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsheet import APIResponseValidationError, Video
+from callsheet.testing.kit.base import KitTests
+from callsheet.testing.kit.bench import Bench, Desk, FastAsync
+from callsheet.testing.kit.catalogue import any_operation, check, has_lasting_id, one_of
+from callsheet.testing.kit.samples import OFFER, sample
+from callsheet.testing.kit.sent import asked, document_of, leaves
+from callsheet.testing.kit.wire_tests import EXAMPLES
+from callsheet.testing.wire import Wire
+
+__all__ = ["JobTests"]
+
+
+class JobTests(KitTests):
+    """W09 to W14."""
+
+    @check("W09", over=has_lasting_id)
+    def test_w09_polling_is_the_callers(self, bench: Bench, operation: str) -> None:
+        """A hook that begins a job returns at once; one that looks at it looks once. Waiting is the caller's business.
+
+        If this fails: return the job as it is, with its id. `client.wait` polls, with the pauses that the vendor asks for.
+        """
+        endless = ("queued", *("in_progress",) * 500)
+
+        def begin_endless(wire: Wire) -> None:
+            wire.states = endless
+
+        started = asked(bench, operation, before=begin_endless)
+        assert started.error is None, f"{operation} failed: {started.error!r}"
+        assert len(started.seen) <= 3, f"{operation} sent {len(started.seen)} requests: it waits for the job to end"
+        assert not started.slept, f"{operation} slept {started.slept}"
+        assert not started.result.finished, f"{operation} says {started.result.status!r} of a job that has just begun"
+        if "get_video" not in bench.offered:
+            return
+
+        async def scene(desk: Desk) -> tuple[int, list[float], Any]:
+            fields = await sample(desk, operation)
+            assert desk.wire is not None
+            begin_endless(desk.wire)
+            job = await desk.call(operation, **fields)
+            start, slept = len(desk.wire.seen), len(desk.transport.slept)
+            looked = await desk.call("get_video", video_id=job.id)
+            assert looked.id == job.id, f"get_video calls the job {looked.id}, and {operation} {job.id}"
+            return len(desk.wire.seen) - start, desk.transport.slept[slept:], looked
+
+        requests, slept, looked = bench.play(scene)
+        assert requests <= 3, f"get_video sent {requests} requests for one look"
+        assert not slept, f"get_video slept {slept}: a look is a look"
+        assert not looked.finished, f"get_video says {looked.status!r} of a job that goes on"
+
+    @check("W10", over=one_of({"get_video"}))
+    def test_w10_states(self, bench: Bench, operation: str) -> None:
+        """Whichever way a job goes, each look tells where it is; one that did not end well is never called completed.
+
+        If this fails: map every state of the vendor's to queued, in_progress, completed or failed. An empty result, or an
+        error inside a finished job, is `failed`.
+        """
+        known = tuple(bench.wire().job_states)
+        going = [state for state in known if state in {"queued", "in_progress"}]
+        ends = [state for state in known if state not in {"queued", "in_progress"}]
+        if "generate_video" not in bench.offered:
+            pytest.skip("a job is wanted, which generate_video would begin")
+
+        @EXAMPLES
+        @given(st.lists(st.sampled_from(going), min_size=1, max_size=4), st.sampled_from(ends))
+        def holds(way: list[str], end: str) -> None:
+            way = sorted(way, key=("queued", "in_progress").index)
+            told = _looks(bench, (*way, end, end))
+            for state, video in zip((*way, end, end), told, strict=True):
+                if state in going:
+                    right = video.status in {"queued", "in_progress"}
+                elif state == "completed":
+                    right = video.status == "completed"
+                else:
+                    right = video.finished and video.status != "completed"
+                assert right, f"{operation}: a job that is {state} is told as {video.status!r}"
+            assert told[-1].id == told[0].id, "the id of a job changes"
+
+        holds()
+        if "failed" in known:
+
+            def fail(wire: Wire) -> None:
+                wire.fail_job("content_policy", "It was about a goose.")
+
+            last = _looks(bench, None, fail)[-1]
+            assert last.status == "failed", f"a job that failed is told as {last.status!r}"
+            assert last.error is not None, "a failed job says nothing of why: set Video.error"
+            assert "goose" in str(last.error.message), f"what the vendor said of the failure is lost: {last.error!r}"
+
+    @check("W11", over=one_of({"get_video"}))
+    def test_w11_unknown_state(self, bench: Bench, operation: str) -> None:
+        """A state that nobody has heard of is an error or is told as it is: never taken for an end, never waited on for ever.
+
+        If this fails: `STATES.get(state, state)` passes it on; `wait` then says what it has met.
+        """
+        odd = bench.wire().unknown_state
+        if odd is None or "generate_video" not in bench.offered:
+            pytest.skip("the wire could not tell a state that is unknown")
+        try:
+            last = _looks(bench, ("queued", odd, odd))[-1]
+        except APIResponseValidationError:
+            return
+        known = {"queued", "in_progress", "completed", "failed", "cancelled", "expired"}
+        assert last.status not in known, f"{operation}: the unknown state {odd!r} is told as {last.status!r}"
+
+    @check("W12", over=any_operation)
+    def test_w12_calls_share_nothing(self, bench: Bench, operation: str) -> None:
+        """Two accounts, used at the same time, keep their keys and requests apart.
+
+        If this fails: look for what is kept in the class, in a module or in `self` from one call to the next.
+        """
+        keys = ("sk-kit-first-0001", "sk-kit-second-0002")
+        wires = [bench.wire(keys={key}) for key in keys]
+
+        async def both(desks: list[Desk]) -> None:
+            fields = [await sample(desk, operation) for desk in desks]
+            starts = [len(wire.seen) for wire in wires]
+            await asyncio.gather(*(desk.call(operation, **f) for desk, f in zip(desks, fields, strict=True)))
+            for key, wire, start in zip(keys, wires, starts, strict=True):
+                wrong = [seen for seen in wire.seen[start:] if seen.key not in {key, None} and seen.key in keys]
+                assert not wrong, f"{operation}: a request of one account showed the other's key"
+                assert not wire.problems, f"{operation}: {wire.problems}"
+
+        async def main() -> None:
+            desks = [bench.desk(FastAsync(wire), wire, key=key) for wire, key in zip(wires, keys, strict=True)]
+            try:
+                await both(desks)
+            finally:
+                for desk in desks:
+                    desk.close()
+
+        asyncio.run(main())
+        self._leaves_nothing_of_one_to_the_other(bench, operation)
+
+    def _leaves_nothing_of_one_to_the_other(self, bench: Bench, operation: str) -> None:
+        """What one account asked for with options is in no request of the next one."""
+
+        async def scene(desk: Desk) -> list[Any]:
+            assert desk.wire is not None
+            fields = await sample(desk, operation)
+            start = len(desk.wire.seen)
+            await desk.call(operation, **fields)
+            return [document_of(seen) for seen in desk.wire.seen[start:]]
+
+        alone = bench.play(scene)
+        asked(
+            bench,
+            operation,
+            {"x_kit_mine": "of the first account", **({"seconds": 8} if operation == "generate_video" else {})},
+        )
+        assert bench.play(scene) == alone, f"{operation}: what one account asked for is sent for the next one, too"
+
+    @check("W13", over=one_of({"mint_realtime_secret"}), vendor=False)
+    def test_w13_realtime_secret(self, bench: Bench, operation: str) -> None:
+        """An ephemeral key says when it ends, and its repr does not show it.
+
+        If this fails: return a RealtimeSecret with `value` and `expires_at`, and put the key into no other field.
+        """
+        done = asked(bench, operation)
+        assert done.error is None, f"{operation} failed: {done.error!r}"
+        assert done.result.value, "the secret is empty"
+        assert done.result.expires_at > 0, "the secret does not say when it ends"
+        assert done.result.value not in repr(done.result), "the repr shows the secret"
+
+    @check("W14", over=one_of({"relay_sdp"}))
+    def test_w14_sdp(self, bench: Bench, operation: str) -> None:
+        """An SDP offer arrives byte for byte, and its answer comes back so.
+
+        If this fails: SDP is bytes, and its lines end in CRLF: no decoding, no stripping.
+        """
+        done = asked(bench, operation)
+        assert done.error is None, f"{operation} failed: {done.error!r}"
+        sent = [leaf for seen in done.seen for leaf in leaves(document_of(seen))]
+        texts = [leaf.encode() if isinstance(leaf, str) else leaf for leaf in sent]
+        assert OFFER in texts, "the offer did not arrive as it is"
+        assert done.result.sdp.startswith(b"v=0\r\n"), "the answer is no SDP"
+        assert done.result.sdp.endswith(b"\r\n"), "the end of the answer's last line is lost"
+
+
+def _looks(bench: Bench, states: Any, before: Any = None) -> list[Video]:
+    """A job as it begins, and as each look finds it."""
+    wire = bench.wire(states=states) if states is not None else bench.wire()
+    if before is not None:
+        before(wire)
+    number = len(states) if states is not None else wire.polls_until_done + 1
+
+    async def scene(desk: Desk) -> list[Video]:
+        told = [await desk.call("generate_video", **await sample(desk, "generate_video"))]
+        for _ in range(number - 1):
+            told.append(await desk.call("get_video", video_id=told[0].id))
+        return told
+
+    return bench.play(scene, wire=wire)

@@ -1,0 +1,152 @@
+"""What a run of the kit found, for people and for machines: conformance.json, conformance.md, badge.json."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree  # written, never read
+
+from callsheet import OPERATIONS, Registry, __version__
+from callsheet.registry import ProviderInfo
+from callsheet.testing.kit.catalogue import GROUPS, PAGE, Check, checks_of
+
+__all__ = ["state_of", "table", "write_report"]
+
+Row = dict[str, Any]
+WORKS, CANNOT, NOT_YET, RETIRED, EMULATED, FAILS = "works", "vendor cannot", "not yet", "retired", "emulated", "fails"
+
+
+def write_report(folder: str | Path, outcomes: Sequence[Row]) -> Path:
+    """Write what became of the checks into a folder, which is made if need be."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    names = sorted({str(row["callsheet_provider"]) for row in outcomes})
+    about = {name: _about(name) for name in names}
+    providers = [
+        _of_provider(about[name], [row for row in outcomes if row["callsheet_provider"] == name]) for name in names
+    ]
+    document = {
+        "kit": __version__,
+        "python": platform.python_version(),
+        "providers": providers,
+    }
+    (place / "conformance.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (place / "conformance.md").write_text("\n".join(_page(one) for one in providers), encoding="utf-8")
+    (place / "badge.json").write_text(json.dumps(_badge(providers)) + "\n", encoding="utf-8")
+    ElementTree.ElementTree(_junit(providers)).write(place / "junit.xml", "utf-8", xml_declaration=True)
+    return place
+
+
+def state_of(operation: str, info: ProviderInfo, rows: Sequence[Row]) -> str:
+    """What can be said of one operation: from the hooks, the notes and what the checks found."""
+    note = info.notes.get(operation, "")
+    if operation not in info.operations:
+        return note or NOT_YET
+    if any(row["outcome"] == "failed" and row["callsheet_operation"] == operation for row in rows):
+        return FAILS
+    if note.lower().startswith((EMULATED, RETIRED)):
+        return note
+    return WORKS
+
+
+def table(info: ProviderInfo, rows: Sequence[Row]) -> str:
+    """The markdown table of all operations."""
+    lines = [f"| operation | {info.name} |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{name}` | {state_of(name, info, rows)} |" for name in OPERATIONS)])
+
+
+def _about(name: str) -> ProviderInfo:
+    for info in Registry().describe():
+        if info.name == name:
+            return info
+    return ProviderInfo(name, "(not installed)", "")
+
+
+def _of_provider(info: ProviderInfo, rows: Sequence[Row]) -> Row:
+    counted = {
+        outcome: sum(row["outcome"] == outcome for row in rows)
+        for outcome in ("passed", "failed", "skipped", "known failure")
+    }
+    run = {row["callsheet_check"] for row in rows}
+    missing = sorted(set(_ids()) - run)
+    return {
+        "name": info.name,
+        "distribution": info.distribution,
+        "version": info.version,
+        "operations": {name: state_of(name, info, rows) for name in OPERATIONS},
+        "counted": counted,
+        "not_run": missing,
+        "checks": [
+            {
+                "id": row["callsheet_check"],
+                "group": GROUPS[row["callsheet_check"][0]],
+                "operation": row["callsheet_operation"] or None,
+                "outcome": row["outcome"],
+                "reason": row["reason"] or None,
+                "seconds": row["seconds"],
+                "see": f"{PAGE}#{row['callsheet_check'].lower()}",
+            }
+            for row in rows
+        ],
+        "table": table(info, rows),
+    }
+
+
+def _ids() -> list[str]:
+    from callsheet.testing.kit.provider_tests import ProviderTests
+
+    checks: dict[str, Check] = checks_of(ProviderTests)
+    return sorted(check.id for check in checks.values())
+
+
+def _page(one: Row) -> str:
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in one["counted"].items() if number)
+    failed = [row for row in one["checks"] if row["outcome"] in {"failed", "known failure"}]
+    lines = [f"# {one['name']} {one['version']}", "", f"callsheet {__version__}: {counted}.", "", one["table"], ""]
+    if one["not_run"]:
+        lines += [f"Not run: {', '.join(one['not_run'])}.", ""]
+    for row in failed:
+        lines.append(f"- **{row['id']}** {row['operation'] or ''} ({row['outcome']}): {row['reason']}")
+    return "\n".join(lines) + "\n"
+
+
+def _badge(providers: Sequence[Row]) -> Row:
+    """A badge as shields.io's endpoints have it."""
+    states = [state for one in providers for state in one["operations"].values()]
+    good = sum(state == WORKS or state.startswith((EMULATED, RETIRED)) for state in states)
+    failed = sum(one["counted"]["failed"] for one in providers) + sum(len(one["not_run"]) for one in providers)
+    passed = sum(one["counted"]["passed"] for one in providers)
+    words = f"{good} operations, {passed} passed" + (f", {failed} failed or not run" if failed else "")
+    return {
+        "schemaVersion": 1,
+        "label": f"callsheet {__version__}",
+        "message": words,
+        "color": "red" if failed else "brightgreen",
+    }
+
+
+def _junit(providers: Sequence[Row]) -> ElementTree.Element:
+    root = ElementTree.Element("testsuites")
+    for one in providers:
+        rows = one["checks"]
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=f"callsheet.{one['name']}",
+            tests=str(len(rows)),
+            failures=str(one["counted"]["failed"]),
+            skipped=str(one["counted"]["skipped"] + one["counted"]["known failure"]),
+        )
+        for row in rows:
+            name = f"{row['id']}[{row['operation']}]" if row["operation"] else row["id"]
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=row["group"], name=name, time=str(row["seconds"])
+            )
+            if row["outcome"] == "failed":
+                ElementTree.SubElement(case, "failure", message=row["reason"] or "").text = row["see"]
+            elif row["outcome"] != "passed":
+                ElementTree.SubElement(case, "skipped", message=row["reason"] or "")
+    return root

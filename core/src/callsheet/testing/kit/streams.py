@@ -1,0 +1,227 @@
+"""Group T: answers that come event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from callsheet import BadRequestError, CallsheetError, Event, Stream
+from callsheet.testing.faults import Fault
+from callsheet.testing.kit.base import KitTests
+from callsheet.testing.kit.bench import MODES, Bench, Desk
+from callsheet.testing.kit.catalogue import check, streams
+from callsheet.testing.kit.grammar import complaint, texts_of
+from callsheet.testing.kit.samples import sample
+from callsheet.testing.kit.upsets import inserted, recut, watched_stream
+from callsheet.testing.wire import Wire
+
+__all__ = ["StreamTests"]
+
+EXAMPLES = settings(
+    max_examples=30, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+
+class StreamTests(KitTests):
+    """T01 to T08."""
+
+    @check("T01", over=streams, vendor=False)
+    def test_t01_order(self, bench: Bench, operation: str) -> None:
+        """Events come in the order that OpenAI's clients rely on, with one end.
+
+        If this fails: of responses, the first event is response.created and the last response.completed; of chat, the
+        last chunk of each choice has a finish_reason.
+        """
+        for mode in MODES:
+            events, error = followed(bench, operation, mode=mode)
+            assert error is None, f"{mode}: {error!r}"
+            assert (wrong := complaint(operation, events)) is None, f"{mode}: {wrong}"
+
+    @check("T02", over=streams)
+    def test_t02_any_cut(self, bench: Bench, operation: str) -> None:
+        """However the bytes are cut, and whatever the standard allows besides, the events are the same.
+
+        If this fails: read events by core's SSEEvents (or open_stream), never by lines or chunks of your own.
+        """
+        plainly, error = followed(bench, operation)
+        assert error is None, repr(error)
+
+        @EXAMPLES
+        @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.sampled_from(sorted(WAYS)))
+        def holds(sizes: list[int], way: str) -> None:
+            def cuts(content: bytes) -> Sequence[bytes]:
+                return _pieces(WAYS[way](content) if b"data:" in content else content, sizes)
+
+            events, error = followed(bench, operation, before=lambda wire: wire.fail(None, recut(cuts)))
+            assert error is None, f"{way}, pieces of {sizes[:5]}: {error!r}"
+            same = [event.data for event in events] == [event.data for event in plainly]
+            assert same, f"{way}, pieces of {sizes[:5]}: other events"
+
+        holds()
+
+    @check("T03", over=streams)
+    def test_t03_text(self, bench: Bench, operation: str) -> None:
+        """The deltas make the text that the vendor said, no more and no less.
+
+        If this fails: a delta is lost, doubled or trimmed.
+        """
+        said = bench.wire().reply
+        events, error = followed(bench, operation)
+        assert error is None, repr(error)
+        texts = texts_of(operation, events)
+        assert said in texts, f"the vendor said {said!r}, and the deltas make {texts!r}"
+
+    @check("T04", over=streams)
+    def test_t04_leaving_early(self, bench: Bench, operation: str) -> None:
+        """Whoever leaves a stream early closes the connection at once.
+
+        If this fails: give the Stream a source whose `aclose` closes the answer; an async generator that nobody closes
+        does not.
+        """
+        for mode in MODES:
+            wire = bench.wire(reply="word " * 500)
+
+            async def scene(desk: Desk, wire: Wire = wire) -> None:
+                fields = await sample(desk, operation)
+                wire.fail(None, watched_stream([], pause=0.05))
+                stream = await opened(desk, operation, fields)
+                await stream.__anext__()
+                assert wire.connections, "no connection is open while events come"
+                await stream.aclose()
+                for _ in range(100):
+                    if not wire.connections:
+                        return
+                    await desk.pause(0.02)
+
+            bench.play(scene, mode, wire, real=True)
+            assert not wire.connections, (
+                f"{mode}: the connection was still open two seconds after the stream was closed"
+            )
+
+    @check("T05", over=streams)
+    def test_t05_cut_off(self, bench: Bench, operation: str) -> None:
+        """A stream that breaks off gives what came, and then an error: by a reset, or by ending without its last event.
+
+        If this fails: an answer that was cut in half is taken for a whole one. `open_stream` looks for the last event.
+        """
+        for fault in (Fault.reset_in_stream(after_content=True, pause=0), Fault.stream_without_end()):
+            events, error = followed(bench, operation, before=partial(_fail, fault))
+            assert error is not None, f"{fault.name}: no error after {len(events)} events"
+            assert events, f"{fault.name}: what came before it was lost"
+
+    @check("T06", over=streams)
+    def test_t06_no_buffering(self, bench: Bench, operation: str) -> None:
+        """The first event is handed out before the vendor has sent the next ones.
+
+        If this fails: hand events out as they come, instead of reading the answer to its end first.
+        """
+        sent: list[bytes] = []
+
+        async def scene(desk: Desk) -> int:
+            assert desk.wire is not None
+            fields = await sample(desk, operation)
+            desk.wire.fail(None, watched_stream(sent))
+            stream = await opened(desk, operation, fields)
+            await stream.__anext__()
+            far = len(sent)
+            await stream.aclose()
+            return far
+
+        far = bench.play(scene, wire=bench.wire(reply="word " * 50))
+        assert far <= 3, f"the first event was handed out when {far} had been sent"
+
+    @check("T07", over=streams)
+    def test_t07_unknown_events(self, bench: Bench, operation: str) -> None:
+        """An event that nobody knows is passed on or left out, and harms nothing.
+
+        If this fails: let events be that you do not know.
+        """
+        odd = bench.wire().unknown_event
+        if odd is None:
+            pytest.skip("the wire could not tell an event that is unknown")
+        events, error = followed(bench, operation, before=lambda wire: wire.fail(None, inserted(odd)))
+        assert error is None, repr(error)
+        known = [event for event in events if isinstance(event.data, dict) and "x_weather" not in event.data]
+        assert bench.wire().reply in texts_of(operation, known), "the text is no longer whole"
+
+    @check("T08", over=streams)
+    def test_t08_error_event(self, bench: Bench, operation: str) -> None:
+        """An error that is told in the middle of a stream is raised.
+
+        If this fails: it was handed out like any other event, or taken for the end. `open_stream` raises it.
+        """
+        said = bench.wire().error_event
+        if said is None:
+            pytest.skip("this vendor tells no errors in streams")
+        for end in (True, False):
+            events, error = followed(bench, operation, before=partial(_fail, inserted(said, end=end)))
+            assert error is not None, f"the error was not raised; {len(events)} events came"
+
+
+def _fail(fault: Fault, wire: Wire) -> None:
+    wire.fail(None, fault)
+
+
+def followed(
+    bench: Bench, operation: str, *, mode: str = "sync", before: Callable[[Wire], Any] | None = None
+) -> tuple[list[Event], CallsheetError | None]:
+    """All events of an answer, and the error that ended it."""
+
+    async def scene(desk: Desk) -> tuple[list[Event], CallsheetError | None]:
+        fields = await sample(desk, operation)
+        if before is not None and desk.wire is not None:
+            before(desk.wire)
+        events: list[Event] = []
+        try:
+            stream = await opened(desk, operation, fields)
+            async with stream:
+                async for event in stream:
+                    events.append(event)
+        except CallsheetError as error:
+            return events, error
+        return events, None
+
+    return bench.play(scene, mode)
+
+
+async def opened(desk: Desk, operation: str, fields: dict[str, Any]) -> Stream:
+    """The stream of an answer. Skips where the provider refuses to stream."""
+    try:
+        stream = await desk.call(operation, **fields, stream=True)
+    except BadRequestError as error:
+        if error.param == "stream":
+            pytest.skip(f"{operation} refuses to stream: {error}")
+        raise
+    assert isinstance(stream, Stream), f"{operation} with stream=True returned {type(stream).__name__}, not a Stream"
+    return stream
+
+
+def _pieces(content: bytes, sizes: Sequence[int]) -> list[bytes]:
+    pieces, place, number = [], 0, 0
+    while place < len(content):
+        size = sizes[number % len(sizes)]
+        pieces.append(content[place : place + size])
+        place, number = place + size, number + 1
+    return pieces
+
+
+def _several_lines(content: bytes) -> bytes:
+    """Each document on two lines of data."""
+    return content.replace(b"data: {", b"data: {\ndata: ")
+
+
+WAYS: dict[str, Callable[[bytes], bytes]] = {
+    "as it is": lambda content: content,
+    "CRLF": lambda content: content.replace(b"\n", b"\r\n"),
+    "lone CR": lambda content: content.replace(b"\n", b"\r"),
+    "comments": lambda content: b": hello\n\n" + content.replace(b"\n\n", b"\n\n: still here\n\n"),
+    "byte-order mark": lambda content: b"\xef\xbb\xbf" + content,
+    "several lines": _several_lines,
+    "no blank after the colon": lambda content: content.replace(b"data: ", b"data:"),
+}
+"""What the standard of server-sent events allows."""

@@ -1,0 +1,311 @@
+"""Group W: what is sent."""
+
+from __future__ import annotations
+
+import tempfile
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from callsheet import (
+    OPERATIONS,
+    BadRequestError,
+    CallsheetError,
+    Upload,
+    Video,
+    path_segment,
+)
+from callsheet.drive import finish
+from callsheet.errors import APIConnectionError
+from callsheet.exchange import Outgoing
+from callsheet.ids import IdCodec
+from callsheet.testing.kit.base import KitTests
+from callsheet.testing.kit.bench import MODES, Bench
+from callsheet.testing.kit.catalogue import any_operation, check, has_text, one_of, takes_body
+from callsheet.testing.kit.samples import IDS, MANY, ODD, text_field
+from callsheet.testing.kit.sent import Outcome, asked, document_of, leaves, plain, spelled
+from callsheet.testing.kit.upsets import more_fields
+
+__all__ = ["WireTests"]
+
+NASTY = (
+    " padded\n",
+    "e\u0301 \u202e \U0001f3ac \u0000 \"\\' </p> %s {x} \u2028 \ufeff",
+    "MiXeD CaSe -- und Umlaute: äöüß",
+    "line one\r\nline two\ttab",
+    "a" * 5000,
+)
+OPTIONS: dict[str, Any] = {
+    "x_kit_option": "kept – exactly \u202eas it is\n",
+    "x_kit_zero": 0,
+    "x_kit_off": False,
+    "x_kit_deep": {"a": [1, "é"]},
+}
+UNKNOWN_MODEL = "kit-unheard-of-7"
+NASTY_IDS = ("a/b", "a?b=c#d", "../../a", "a%2Fb", "é ü")
+EXAMPLES = settings(
+    max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+"""The same examples each time: somebody else's release must not hang on a die."""
+UPLOADS = {"create_character": "video", "generate_video": "input_reference", "edit": "video", "extend": "video"}
+LARGE = 200 * 1024 * 1024
+MOST_MEMORY = 20 * 1024 * 1024
+
+
+class WireTests(KitTests):
+    """W01 to W08, and W15."""
+
+    @check("W01", over=any_operation)
+    def test_w01_right_request(self, bench: Bench, operation: str) -> None:
+        """A plain request reaches the vendor as the vendor wants it, and is answered.
+
+        If this fails: the wire says what is wrong with method, path, header or body; compare with the vendor's documents.
+        """
+        wire = bench.wire()
+        done = asked(bench, operation, wire=wire)
+        assert not wire.problems, f"{operation}: {'; '.join(map(str, wire.problems))}"
+        assert done.error is None, f"{operation} failed: {done.error!r}"
+
+    @check("W02", over=any_operation, vendor=False)
+    def test_w02_result_is_ours(self, bench: Bench, operation: str) -> None:
+        """What is returned is what the operation promises, also when the vendor's answer has fields that nobody knows.
+
+        If this fails: build the result from the fields that you know, and let the others be.
+        """
+        odd = lambda wire: wire.fail(None, more_fields(), times=None)  # noqa: E731  one expression, used once below
+        for before in (None, None if bench.kind.embedded else odd):
+            done = asked(bench, operation, before=before)
+            assert done.error is None, f"{operation} failed{' on unknown fields' if before else ''}: {done.error!r}"
+            wanted = OPERATIONS[operation].result
+            good = done.result is None if wanted is None else isinstance(done.result, wanted)
+            assert good, f"{operation} returned {type(done.result).__name__}, not {wanted}"
+            _has_the_vendors_id(done, operation)
+            if isinstance(done.result, Video):
+                known = {"queued", "in_progress", "completed", "failed", "cancelled", "expired"}
+                assert done.result.status in known, (
+                    f"{operation}: the status {done.result.status!r} is not the contract's"
+                )
+
+    @check("W03", over=any_operation)
+    def test_w03_one_behaviour(self, bench: Bench, operation: str) -> None:
+        """Sync, asyncio and trio send the same and get the same.
+
+        If this fails: wait through io alone (io.sleep, io.run), never through asyncio, threads or time.
+        """
+        ways = {mode: asked(bench, operation, mode=mode) for mode in MODES}
+        for mode, done in ways.items():
+            assert done.error is None, f"{operation}, {mode}: {done.error!r}"
+        for mode in MODES[1:]:
+            same = [spelled(seen) for seen in ways[mode].seen] == [spelled(seen) for seen in ways["sync"].seen]
+            assert same, f"{operation}: {mode} sent {ways[mode].seen}, and sync {ways['sync'].seen}"
+            if OPERATIONS[operation].result is not None and operation != "download_video":
+                assert plain(ways[mode].result) == plain(ways["sync"].result), f"{operation}: {mode} got something else"
+
+    @check("W04", over=takes_body)
+    def test_w04_options(self, bench: Bench, operation: str) -> None:
+        """What only the vendor knows - options in `extra_body`, names of models - reaches it untouched.
+
+        If this fails: put `**request.options` into what you send. To drop what somebody asked for is worse than to refuse it.
+        """
+        for name, value in OPTIONS.items():
+            done = asked(bench, operation, {name: value})
+            if not done.seen and done.error is None:
+                pytest.skip(f"{operation} asks the vendor nothing")
+            if _refuses(done, name):
+                continue
+            assert done.error is None, f"{operation} failed with {name}: {done.error!r}"
+            documents = [document_of(seen) for seen in done.seen]
+            in_form = any(name in list(leaves(document)) for document in documents if isinstance(document, list))
+            kept = in_form or any(_holds(document, name, value) for document in documents)
+            assert kept, f"{operation}: the option {name}={value!r} did not reach the vendor unchanged"
+        if OPERATIONS[operation].takes_model:
+            done = asked(bench, operation, {"model": f"{bench.name}/{UNKNOWN_MODEL}"})
+            found = [
+                leaf for seen in done.seen for leaf in (seen.path, *leaves(document_of(seen)), *leaves(seen.query))
+            ]
+            kept = _refuses(done, "model") or any(isinstance(leaf, str) and UNKNOWN_MODEL in leaf for leaf in found)
+            assert kept, f"{operation}: a model that the adapter does not know is replaced in silence"
+
+    @check("W05", over=lambda operation: has_text(operation) or operation in IDS)
+    def test_w05_text_arrives(self, bench: Bench, operation: str) -> None:
+        """Any text arrives as it is, no trimming and no normalising; and any id, which opens no other address.
+
+        If this fails: send prompts as they are given (`strip()` is the usual one), and put ids into addresses by
+        `path_segment(id)`.
+        """
+        if operation in IDS:
+            for id in NASTY_IDS:
+                _arrives_as_an_id(asked(bench, operation, {IDS[operation]: id}), operation, id)
+        if not has_text(operation):
+            return
+
+        @EXAMPLES
+        @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40))
+        def holds(text: str) -> None:
+            if not text.strip():
+                return
+            text = text[:80] if operation == "create_character" else text
+            done = asked(bench, operation, text_field(operation, text))
+            assert done.error is None, f"{operation} failed with {text!r}: {done.error!r}"
+            found = [leaf for seen in done.seen for leaf in leaves(document_of(seen)) if isinstance(leaf, str)]
+            kept = any(text in leaf for leaf in found) or text == getattr(done.result, "name", None)
+            assert kept, f"{operation}: {text!r} did not arrive as it is"
+
+        for text in NASTY:
+            holds = example(text)(holds)
+        holds()
+
+    @check("W06", over=one_of(MANY))
+    def test_w06_any_valid_request(self, bench: Bench, operation: str) -> None:
+        """Whatever valid combination of fields is asked for, the vendor gets a right request, or the caller a clear refusal.
+
+        If this fails: refuse what the vendor can't take by BadRequestError with `param` (see request.only and
+        request.choice), before anything is sent.
+        """
+        fields = {name: st.sampled_from(values) for name, values in MANY[operation].items()}
+
+        @EXAMPLES
+        @given(st.fixed_dictionaries({}, optional=fields))
+        def holds(chosen: dict[str, Any]) -> None:
+            wire = bench.wire()
+            done = asked(bench, operation, chosen, wire=wire)
+            assert not wire.problems, f"{operation} with {sorted(chosen)}: {'; '.join(map(str, wire.problems))}"
+            assert done.error is None or any(_refuses(done, name) for name in chosen), (
+                f"{operation} with {chosen} failed, and names no field that is to blame: {done.error!r}"
+            )
+
+        holds()
+
+    @check("W07", over=one_of(MANY))
+    def test_w07_nothing_is_dropped(self, bench: Bench, operation: str) -> None:
+        """Each field that is set reaches the vendor or is refused by name; what is not set is not sent as null.
+
+        If this fails: a field is dropped in silence. Map it, or refuse it: `request.only("prompt", "seconds")`.
+        """
+        base = asked(bench, operation)
+        assert base.error is None, f"{operation} failed: {base.error!r}"
+        if not base.seen:
+            pytest.skip(f"{operation} asks the vendor nothing")
+        nulls = [seen.path for seen in base.seen if seen.form is None and None in list(leaves(document_of(seen)))]
+        assert not nulls, f"{operation}: fields that nobody set are sent as null to {nulls}"
+        plainly = [spelled(seen) for seen in base.seen]
+        for name, values in MANY[operation].items():
+            ways = [asked(bench, operation, {name: value}) for value in values]
+            for value, done in zip(values, ways, strict=True):
+                fine = done.error is None or _refuses(done, name)
+                assert fine, f"{operation} with {name}={value!r:.40} failed without naming it: {done.error!r}"
+            told = [done for done in ways if done.error is not None or [spelled(seen) for seen in done.seen] != plainly]
+            # One value of several may be what is sent anyhow.
+            assert len(told) >= max(1, len(values) - 1), f"{operation}: {name} is dropped: the vendor never hears of it"
+        for name, values in ODD.get(operation, {}).items():
+            for value in values:
+                done = asked(bench, operation, {name: value})
+                told_of = _refuses(done, name) or [spelled(seen) for seen in done.seen] != plainly
+                assert told_of, f"{operation}: {name}={value!r} is dropped: the vendor never hears of it"
+
+    @check("W08", over=one_of(UPLOADS))
+    def test_w08_uploads_stream(self, bench: Bench, operation: str) -> None:
+        """A file of 200 MB is streamed in constant memory, or refused by name; any file name can be sent.
+
+        If this fails: hand the Upload to io.post_form as it is, and do not read it whole.
+        """
+        field = UPLOADS[operation]
+        small = Upload.of(('we"ird\r\nnäme\\.mp4' if field == "video" else 'we"ird\r\nnäme.png', b"\0" * 2048))
+        small.content_type = "video/mp4" if field == "video" else "image/png"
+        wire = bench.wire()
+        asked(bench, operation, {field: small}, wire=wire)
+        names = [problem for problem in wire.problems if "name" in str(problem).lower()]
+        assert not names, f"{operation}: {'; '.join(map(str, names))}"
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / ("large.mp4" if field == "video" else "large.png")
+            with file.open("wb") as large:
+                large.truncate(LARGE)
+            sink = Sink()
+            desk = bench.desk(sink, bench.wire())
+            fields = {**_plainly(operation), field: file}
+            ended: CallsheetError | None = None
+            tracemalloc.start()
+            try:
+                finish(desk.call(operation, **fields))
+            except CallsheetError as error:
+                ended = error
+            finally:
+                _, peak = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+                desk.close()
+            named = isinstance(ended, BadRequestError) and ended.param is not None
+            assert named or sink.received >= LARGE, f"{operation} sent {sink.received:,} bytes of {LARGE:,}: {ended!r}"
+            assert peak < MOST_MEMORY, f"{operation} held {peak // 2**20} MB of a file of 200 MB"
+
+    @check("W15", over=any_operation)
+    def test_w15_deterministic(self, bench: Bench, operation: str) -> None:
+        """The same call, made twice from the same past, sends the same.
+
+        If this fails: look for random ids and for the time in what you send.
+        """
+        first, second = (asked(bench, operation) for _ in range(2))
+        assert [spelled(seen) for seen in first.seen] == [spelled(seen) for seen in second.seen]
+
+
+class Sink:
+    """A transport that reads what is sent to its end, forgets it, and breaks off."""
+
+    blocking = True
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    async def open(self, request: Outgoing) -> Any:
+        if request.body is not None:
+            async for chunk in request.body.chunks(self.run):
+                self.received += len(chunk)
+        raise APIConnectionError("the sink answers nothing", sent=True)
+
+    async def sleep(self, seconds: float) -> None:
+        pass
+
+    async def run(self, function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+
+def _plainly(operation: str) -> dict[str, Any]:
+    """The fields of an operation that takes a file, which need nothing to be made first."""
+    if operation == "create_character":
+        return {"name": "Luna"}
+    return {"prompt": "A fox", **({"seconds": 4} if operation == "extend" else {})}
+
+
+def _has_the_vendors_id(done: Outcome, operation: str) -> None:
+    """A job's id is the vendor's own."""
+    if isinstance(done.result, Video) and done.wire is not None and done.wire.state.jobs:
+        upstream = IdCodec().decode(done.result.id, "video").upstream
+        assert upstream in done.wire.state.jobs, f"{operation} calls the job {upstream!r}, which the vendor does not"
+
+
+def _holds(document: Any, name: str, value: Any) -> bool:
+    """Whether a document has a field of this name and value, however deep."""
+    match document:
+        case dict():
+            mine = name in document and document[name] == value and type(document[name]) is type(value)
+            return mine or any(_holds(inner, name, value) for inner in document.values())
+        case list():
+            return any(_holds(inner, name, value) for inner in document)
+    return False
+
+
+def _arrives_as_an_id(done: Outcome, operation: str, id: str) -> None:
+    for seen in done.seen[-1:]:
+        in_body = id in list(leaves(document_of(seen)))
+        assert in_body or path_segment(id) in seen.path, (
+            f"{operation}: the id {id!r} is part of the address {seen.path!r} without being escaped"
+        )
+
+
+def _refuses(done: Outcome, field: str) -> bool:
+    """Whether a call was refused for a field, before anything was sent."""
+    return isinstance(done.error, BadRequestError) and done.error.param == field
