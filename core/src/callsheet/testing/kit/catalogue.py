@@ -80,6 +80,8 @@ def any_operation(_operation: str) -> bool:
 
 streams = one_of({"responses", "chat_completions"})
 """Those that answer by events, if they are asked to."""
+comes_in_pieces = one_of({"responses", "chat_completions", "download_video"})
+"""Those whose answer is read bit by bit."""
 has_text = one_of({"create_character", "generate_video", "edit", "extend", "remix", "responses", "chat_completions"})
 """Those that are told something in words."""
 takes_body = one_of(

@@ -205,7 +205,7 @@ class LeakTests(KitTests):
                     finish(_through(desk, operation, fields))
                     os._exit(0)
                 os._exit(1)
-            for _ in range(500):
+            for _ in range(250):
                 done, status = os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222  a sync call
                 if done:
                     return os.waitstatus_to_exitcode(status)

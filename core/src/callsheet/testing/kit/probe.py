@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
-__all__ = ["importing", "watched"]
+__all__ = ["importing", "overheard", "watched"]
 
 _FORBIDDEN = {
     "socket.connect": "a connection",
@@ -55,16 +57,36 @@ def watched() -> Iterator[list[str]]:
             did.append(f"{threading.active_count() - before} threads")
 
 
+@contextmanager
+def overheard() -> Iterator[io.StringIO]:
+    """All that is logged or printed inside of the context."""
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            yield said
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
 _SCRIPT = """
 import json, os, sys, time
 started = time.process_time()
 import callsheet
 core = time.process_time() - started
 from callsheet.testing.kit.probe import watched
-asked = []
+asked, package = [], sys.argv[1].partition(".")[0]
 real = os.environ.__class__.__getitem__
 def noting(self, name):
-    if any(word in str(name).upper() for word in ("KEY", "TOKEN", "SECRET")):
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") in {"os", "_collections_abc", "collections.abc"}:
+        frame = frame.f_back
+    if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         asked.append(name)
     return real(self, name)
 os.environ.__class__.__getitem__ = noting

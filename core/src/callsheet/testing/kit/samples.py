@@ -13,7 +13,7 @@ import pytest
 from callsheet import OPERATIONS, Upload
 from callsheet.testing.kit.bench import Desk
 
-__all__ = ["CLIP", "IDS", "MANY", "ODD", "OFFER", "SAID", "sample", "text_field"]
+__all__ = ["CLIP", "IDS", "MANY", "ODD", "OFFER", "SAID", "TOGETHER", "sample", "text_field"]
 
 CLIP = Path(__file__).with_name("clip.mp4")
 """Two seconds of 1280x720 in which something moves."""
@@ -48,7 +48,8 @@ MANY: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "input_reference": (("first.png", picture()),),
     },
     "extend": {"seconds": (4, 8)},
-    "download_video": {"range": ("bytes=0-99",)},
+    "download_video": {"variant": ("thumbnail",), "range": ("bytes=0-99",), "if_range": ('"of-another-time"',)},
+    "get_response": {"starting_after": (3,)},
     "list_videos": {"limit": (1, 2), "order": ("asc", "desc")},
     "mint_realtime_secret": {"expires_after": (60, 90)},
     "responses": {
@@ -81,12 +82,15 @@ ODD: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "chat_completions": {"temperature": (0,), "top_p": (0,), "seed": (0,), "n": (3,)},
 }
 """Values that no vendor means by saying nothing: it hears of them, or the caller is told that it can't."""
+TOGETHER: Mapping[str, Mapping[str, Any]] = {"get_response": {"stream": True}}
+"""What must be said for the others to mean something."""
 IDS = {
     "get_character": "character_id",
     "get_video": "video_id",
     "delete_video": "video_id",
     "download_video": "video_id",
     "remix": "video_id",
+    "list_videos": "after",
     "get_response": "response_id",
     "delete_response": "response_id",
     "cancel_response": "response_id",

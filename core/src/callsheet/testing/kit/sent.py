@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from callsheet import CallsheetError
@@ -28,12 +28,16 @@ class Outcome(NamedTuple):
     seen: list[Seen]
     slept: list[float]
     wire: Wire | None
+    fields: Mapping[str, Any]
+    """What was asked for."""
+    past: dict[str, Any]
+    """What was made before: see `samples`."""
 
 
 def asked(
     bench: Bench,
     operation: str,
-    more: dict[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
     *,
     mode: str = "sync",
     wire: Wire | None = None,
@@ -60,10 +64,12 @@ def asked(
             result = await desk.call(operation, timeout=timeout, **fields)
             if after is not None:
                 result = await after(result)
+            elif hasattr(result, "aclose"):
+                await result.aclose()
         except CallsheetError as raised:
             error = raised
         seen = wire.seen[start:] if wire is not None else []
-        return Outcome(result, error, seen, list(pauses), wire)
+        return Outcome(result, error, seen, list(pauses), wire, fields, desk.past)
 
     return bench.play(scene, mode, wire)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import pickle
@@ -9,7 +10,6 @@ import re
 import subprocess
 import sys
 import traceback
-from contextlib import suppress
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import Bench, Desk
 from callsheet.testing.kit.catalogue import any_operation, check
 from callsheet.testing.kit.samples import sample
+from callsheet.testing.kit.sent import asked
 
 __all__ = ["ShapeTests"]
 
@@ -53,7 +54,7 @@ class ShapeTests(KitTests):
 
     @check("S02", vendor=False)
     def test_s02_import_is_innocent(self, bench: Bench) -> None:
-        """Importing the plugin reaches no network, starts no thread and no process, writes nothing, reads no key, is quick.
+        """Importing the plugin is quick and does nothing else: no network, thread, process, file, look at the environment.
 
         If this fails: move what happens at import into a hook, or import heavy libraries where they are first used.
         """
@@ -141,7 +142,7 @@ class ShapeTests(KitTests):
 
     @check("S09", vendor=False)
     def test_s09_refuses_the_rest(self, bench: Bench) -> None:
-        """Each operation that is not offered raises NotImplementedError, naming provider and operation, before any request.
+        """What is not offered raises NotImplementedError, naming provider and operation, before any request; what is does not.
 
         If this fails: leave the hook out instead of raising in it, or set it back: `edit = Provider.edit`.
         """
@@ -158,12 +159,20 @@ class ShapeTests(KitTests):
 
         bench.play(scene, wire=wire)
         assert wire is None or not wire.seen, f"a request was sent: {wire.seen}"
+        for operation in bench.offered if wire is not None and not bench.kind.embedded else ():
+            try:
+                missing = isinstance(asked(bench, operation).error, NotImplementedError)
+            except NotImplementedError:
+                missing = True
+            except pytest.skip.Exception:
+                continue
+            assert not missing, f"{operation} is a hook, and raises NotImplementedError"
 
     @check("S10", over=any_operation, vendor=False)
     def test_s10_keys_stay_secret(self, bench: Bench, operation: str) -> None:
-        """No repr, pickle, error or traceback of settings, provider and errors shows the key.
+        """No repr, pickle, error or traceback of settings, provider and errors shows the key; no log and no print does.
 
-        If this fails: keep keys in SecretStr settings, put none into addresses or messages, and let io send them.
+        If this fails: keep keys in SecretStr settings, put none into addresses, messages or logs, and let io send them.
         """
         kind = bench.kind
         wire = bench.wire(keys={SECRET}) if bench.wire_kind is not None and not kind.embedded else None
@@ -179,6 +188,8 @@ class ShapeTests(KitTests):
             from callsheet.testing.faults import Fault
 
             fields = await sample(desk, operation)
+            with contextlib.suppress(CallsheetError):
+                await desk.call(operation, **fields)
             wire.fail(None, Fault.status(401, message=f"The key {SECRET} is wrong."), times=None)
             try:
                 await desk.call(operation, **fields)
@@ -186,11 +197,13 @@ class ShapeTests(KitTests):
                 return error
             return None
 
-        error = bench.play(scene, wire=wire)
+        with probe.overheard() as said:
+            error = bench.play(scene, wire=wire)
+        assert SECRET not in said.getvalue(), f"{operation}: the key is logged or printed"
         if error is None:
             pytest.skip(f"{operation} asks the vendor nothing")
         shown = "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))
-        with suppress(Exception):  # E07 tells of errors that can't be pickled
+        with contextlib.suppress(Exception):  # E07 tells of errors that can't be pickled
             shown += pickle.dumps(error).decode("latin-1")
         assert SECRET not in shown, f"an error of {operation} shows the key"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from callsheet.testing.answers import Answer, Data, End, Mark, Pause, Step
 from callsheet.testing.faults import Fault, MakeError
@@ -21,8 +22,8 @@ def answered(content: bytes, content_type: str = "application/json", status: int
     return _changed("another answer", changed)
 
 
-def more_fields() -> Fault:
-    """Fields that nobody knows, in a JSON object that is answered: at its top, and one level down."""
+def more_fields(seen: list[dict[str, Any]]) -> Fault:
+    """Fields that nobody knows, at the top of a JSON object that is answered. `seen` takes the object without them."""
 
     def changed(answer: Answer) -> Answer:
         if not answer.headers.get("content-type", "").startswith("application/json"):
@@ -30,6 +31,7 @@ def more_fields() -> Fault:
         document = json.loads(answer.body)
         if not isinstance(document, dict):
             return answer
+        seen.append(document)
         odd = {"x_unheard_of": {"deep": [1, None, "é"]}, "x_more": 2**70}
         return Answer(answer.status, answer.headers, [json.dumps({**document, **odd}).encode()])
 

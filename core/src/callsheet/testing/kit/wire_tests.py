@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import copy
+import io
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from callsheet.ids import IdCodec
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import MODES, Bench
 from callsheet.testing.kit.catalogue import any_operation, check, has_text, one_of, takes_body
-from callsheet.testing.kit.samples import IDS, MANY, ODD, text_field
+from callsheet.testing.kit.samples import IDS, MANY, ODD, TOGETHER, text_field
 from callsheet.testing.kit.sent import Outcome, asked, document_of, leaves, plain, spelled
 from callsheet.testing.kit.upsets import more_fields
 
@@ -74,21 +74,27 @@ class WireTests(KitTests):
     def test_w02_result_is_ours(self, bench: Bench, operation: str) -> None:
         """What is returned is what the operation promises, also when the vendor's answer has fields that nobody knows.
 
-        If this fails: build the result from the fields that you know, and let the others be.
+        If this fails: build the result from the fields that you know, and let the others be; a document that is handed on
+        is handed on whole. Ids are the vendor's own; `seconds` of an extension is the whole's.
         """
-        odd = lambda wire: wire.fail(None, more_fields(), times=None)  # noqa: E731  one expression, used once below
-        for before in (None, None if bench.kind.embedded else odd):
-            done = asked(bench, operation, before=before)
-            assert done.error is None, f"{operation} failed{' on unknown fields' if before else ''}: {done.error!r}"
-            wanted = OPERATIONS[operation].result
-            good = done.result is None if wanted is None else isinstance(done.result, wanted)
-            assert good, f"{operation} returned {type(done.result).__name__}, not {wanted}"
-            _has_the_vendors_id(done, operation)
-            if isinstance(done.result, Video):
-                known = {"queued", "in_progress", "completed", "failed", "cancelled", "expired"}
-                assert done.result.status in known, (
-                    f"{operation}: the status {done.result.status!r} is not the contract's"
-                )
+        done = asked(bench, operation)
+        assert done.error is None, f"{operation} failed: {done.error!r}"
+        wanted = OPERATIONS[operation].result
+        good = isinstance(done.result, wanted) if wanted is not None else done.result is None
+        assert good, f"{operation} returned {type(done.result).__name__}, not {wanted}"
+        if isinstance(done.result, Video):
+            known = {"queued", "in_progress", "completed", "failed", "cancelled", "expired"}
+            assert done.result.status in known, f"{operation}: the status {done.result.status!r} is not the contract's"
+        _has_the_vendors_id(done, operation)
+        _tells_the_total(done, operation)
+        if not bench.kind.embedded and bench.wire_kind is not None:
+            answers: list[dict[str, Any]] = []
+            done = asked(bench, operation, before=lambda wire: wire.fail(None, more_fields(answers), times=None))
+            assert done.error is None, f"{operation} failed on fields that it does not know: {done.error!r}"
+            raw = getattr(done.result, "raw", None)
+            as_ours = bool(answers) and isinstance(raw, dict) and bool({"choices", "output"} & set(answers[-1]))
+            kept = not as_ours or "x_unheard_of" in (raw or {})
+            assert kept, f"{operation}: a field that the adapter does not know is lost"
 
     @check("W03", over=any_operation)
     def test_w03_one_behaviour(self, bench: Bench, operation: str) -> None:
@@ -182,19 +188,25 @@ class WireTests(KitTests):
 
     @check("W07", over=one_of(MANY))
     def test_w07_nothing_is_dropped(self, bench: Bench, operation: str) -> None:
-        """Each field that is set reaches the vendor or is refused by name; what is not set is not sent as null.
+        """Each field that is set reaches the vendor or is refused by name; what is not set is not sent, nor as null.
 
-        If this fails: a field is dropped in silence. Map it, or refuse it: `request.only("prompt", "seconds")`.
+        If this fails: a field is dropped in silence, or decided by the adapter. Map it, or refuse it:
+        `request.only("prompt", "seconds")`; leave to the vendor what the caller left open.
         """
-        base = asked(bench, operation)
+        base = asked(bench, operation, TOGETHER.get(operation))
         assert base.error is None, f"{operation} failed: {base.error!r}"
         if not base.seen:
             pytest.skip(f"{operation} asks the vendor nothing")
         nulls = [seen.path for seen in base.seen if seen.form is None and None in list(leaves(document_of(seen)))]
         assert not nulls, f"{operation}: fields that nobody set are sent as null to {nulls}"
+        fields = set(OPERATIONS[operation].request.model_fields) - set(base.fields) - {"model"}
+        added = [
+            name for seen in base.seen if isinstance(told := document_of(seen), dict) for name in fields & set(told)
+        ]
+        assert not added, f"{operation}: {', '.join(added)} is sent though nobody set it"
         plainly = [spelled(seen) for seen in base.seen]
         for name, values in MANY[operation].items():
-            ways = [asked(bench, operation, {name: value}) for value in values]
+            ways = [asked(bench, operation, {**TOGETHER.get(operation, {}), name: value}) for value in values]
             for value, done in zip(values, ways, strict=True):
                 fine = done.error is None or _refuses(done, name)
                 assert fine, f"{operation} with {name}={value!r:.40} failed without naming it: {done.error!r}"
@@ -221,35 +233,62 @@ class WireTests(KitTests):
         names = [problem for problem in wire.problems if "name" in str(problem).lower()]
         assert not names, f"{operation}: {'; '.join(map(str, names))}"
 
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / ("large.mp4" if field == "video" else "large.png")
-            with file.open("wb") as large:
-                large.truncate(LARGE)
-            sink = Sink()
-            desk = bench.desk(sink, bench.wire())
-            fields = {**_plainly(operation), field: file}
-            ended: CallsheetError | None = None
-            tracemalloc.start()
-            try:
-                finish(desk.call(operation, **fields))
-            except CallsheetError as error:
-                ended = error
-            finally:
-                _, peak = tracemalloc.get_traced_memory()
-                tracemalloc.stop()
-                desk.close()
-            named = isinstance(ended, BadRequestError) and ended.param is not None
-            assert named or sink.received >= LARGE, f"{operation} sent {sink.received:,} bytes of {LARGE:,}: {ended!r}"
-            assert peak < MOST_MEMORY, f"{operation} held {peak // 2**20} MB of a file of 200 MB"
+        sink = Sink()
+        desk = bench.desk(sink, bench.wire())
+        ended: CallsheetError | None = None
+        tracemalloc.start()
+        try:
+            finish(desk.call(operation, **{**_plainly(operation), field: (small.filename, Zeros())}))
+        except CallsheetError as error:
+            ended = error
+        finally:
+            tracemalloc.stop()
+            desk.close()
+        named = isinstance(ended, BadRequestError) and ended.param is not None
+        assert named or sink.received >= LARGE, f"{operation} sent {sink.received:,} bytes of {LARGE:,}: {ended!r}"
 
     @check("W15", over=any_operation)
     def test_w15_deterministic(self, bench: Bench, operation: str) -> None:
-        """The same call, made twice from the same past, sends the same.
+        """The same call, made twice from the same past, sends the same; what the caller handed over is not changed.
 
-        If this fails: look for random ids and for the time in what you send.
+        If this fails: look for random ids and for the time in what you send, and for documents that are changed in place.
         """
-        first, second = (asked(bench, operation) for _ in range(2))
-        assert [spelled(seen) for seen in first.seen] == [spelled(seen) for seen in second.seen]
+        roles = ("system", "developer", "user")
+        given = {"messages": [{"role": role, "content": "Be brief."} for role in roles]}
+        more = given if operation == "chat_completions" else {}
+        untouched = copy.deepcopy(more)
+        first, second = (asked(bench, operation, more) for _ in range(2))
+        ours, theirs = ([spelled(seen) for seen in done.seen] for done in (first, second))
+        assert ours == theirs, f"{operation}: the same call sends something else the second time"
+        assert more == untouched, f"{operation} changes what the caller handed over"
+
+
+class Zeros(io.RawIOBase):
+    """A file of 200 MB, which minds how much of it is held."""
+
+    def __init__(self) -> None:
+        self.place = 0
+
+    def read(self, size: int = -1) -> bytes:
+        held, _ = tracemalloc.get_traced_memory()
+        if held > MOST_MEMORY:
+            pytest.fail(f"of a file of {LARGE:,} bytes, {held:,} are held in memory")
+        length = LARGE - self.place if size < 0 else min(size, LARGE - self.place)
+        self.place += length
+        return bytes(length)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.place = offset + (0, self.place, LARGE)[whence]
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
 
 
 class Sink:
@@ -287,6 +326,16 @@ def _has_the_vendors_id(done: Outcome, operation: str) -> None:
         assert upstream in done.wire.state.jobs, f"{operation} calls the job {upstream!r}, which the vendor does not"
 
 
+def _tells_the_total(done: Outcome, operation: str) -> None:
+    """An extension holds its source, too."""
+    source = done.past.get("video") if operation == "extend" else None
+    if source is not None and source.seconds and done.result.seconds:
+        before, after = int(source.seconds), int(done.result.seconds)
+        assert after > before, (
+            f"extend: the whole is {after} s long, and its beginning {before} s: `seconds` is the total"
+        )
+
+
 def _holds(document: Any, name: str, value: Any) -> bool:
     """Whether a document has a field of this name and value, however deep."""
     match document:
@@ -300,7 +349,7 @@ def _holds(document: Any, name: str, value: Any) -> bool:
 
 def _arrives_as_an_id(done: Outcome, operation: str, id: str) -> None:
     for seen in done.seen[-1:]:
-        in_body = id in list(leaves(document_of(seen)))
+        in_body = id in [*leaves(document_of(seen)), *leaves(seen.query)]
         assert in_body or path_segment(id) in seen.path, (
             f"{operation}: the id {id!r} is part of the address {seen.path!r} without being escaped"
         )

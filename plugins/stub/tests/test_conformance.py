@@ -1,0 +1,7 @@
+"""The conformance kit, as third parties run it."""
+
+from callsheet.testing import ProviderTests
+
+
+class TestStub(ProviderTests):
+    provider = "stub"
