@@ -1,49 +1,17 @@
 """Wheels in a clean environment: found by entry point, refusing by name, never failing to load."""
 
-import importlib.util
 import json
-import shutil
 import subprocess
-import sys
-import venv
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
+from tests.wheels import ROOT, clean_environment, needed, wheel
 
-ROOT = Path(__file__).parent.parent
-BUILT = {"core": ROOT / "core", "stub": ROOT / "plugins" / "stub", "older": ROOT / "tests" / "older_plugin"}
-
-
-def wheel(folder: Path, target: Path) -> Path:
-    copy = target / "source" / folder.name
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", ".*"))
-    before = set(target.glob("*.whl"))
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(target), str(copy)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    [made] = set(target.glob("*.whl")) - before
-    return made
-
-
-def copy_with_dependencies(name: str, site: Path, seen: set[str]) -> None:
-    """Put an installed distribution into another environment, so that no index is needed."""
-    if name.lower() in seen:
-        return
-    seen.add(name.lower())
-    dist = distribution(name)
-    for file in dist.files or []:
-        source = Path(str(dist.locate_file(file)))
-        if ".." not in file.parts and source.is_file():
-            target = site / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)
-    for text in dist.requires or []:
-        needed = Requirement(text)
-        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-            copy_with_dependencies(needed.name, site, seen)
+BUILT = {"core": ROOT / "core", "stub": ROOT / "plugins" / "stub"}
+TOP = {"core": {"callsheet", "_callsheet_pytest.py"}, "stub": {"callsheet_stub"}}
+FROZEN = ROOT / "tests" / "frozen" / "callsheet_first-0.1.0-py3-none-any.whl"
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +23,7 @@ def wheels(tmp_path_factory):
 @pytest.fixture(scope="module")
 def python(tmp_path_factory, wheels):
     home = tmp_path_factory.mktemp("clean") / "venv"
-    venv.create(home, with_pip=False)
-    [site] = home.glob("lib/python*/site-packages")
-    seen: set[str] = set()
-    for name in ("attrs", "httpx", "pluggy", "pydantic"):
-        copy_with_dependencies(name, site, seen)
-    program = home / "bin" / "python"
-    if importlib.util.find_spec("pip"):
-        install = [sys.executable, "-m", "pip", "--python", str(program), "install", "--no-index", "--no-deps", "-q"]
-    else:  # where dev.py had to make its environment without pip, it has uv
-        install = ["uv", "pip", "install", "--offline", "--no-deps", "-q", "--python", str(program)]
-    done = subprocess.run([*install, *map(str, wheels.values())], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return program
+    return clean_environment(home, [*wheels.values(), FROZEN], needed(ROOT / "core"))
 
 
 def run(python: Path, code: str) -> str:
@@ -81,8 +37,10 @@ def test_found_by_entry_point(python):
 import json, callsheet
 print(json.dumps([[p.name, p.distribution, p.version, list(p.operations), p.error] for p in callsheet.Client().providers()]))
 """
-    assert json.loads(run(python, code)) == [
-        ["older", "callsheet-older", "0.0.1", ["generate_video"], None],
+    first, *others = json.loads(run(python, code))
+    assert (first[:3], first[4]) == (["first", "callsheet-first", "0.1.0"], None)
+    assert others == [
+        ["first_small", "callsheet-first", "0.1.0", ["generate_video"], None],
         ["stub", "callsheet-stub", "0.1.0", [], None],
     ]
 
@@ -117,7 +75,7 @@ def test_a_plugin_of_an_older_contract_works_and_refuses_what_came_later(python)
     code = """
 import asyncio
 from callsheet import AsyncClient, Client, UnsupportedOperation
-client = Client("older/m")
+client = Client("first_small/m")
 video = client.generate_video(prompt="hello", wait=True)
 print(video.prompt)
 try:
@@ -125,11 +83,11 @@ try:
 except UnsupportedOperation as error:
     print(error.provider, error.operation)
 async def main():
-    async with AsyncClient("older/m") as other:
+    async with AsyncClient("first_small/m") as other:
         return (await other.generate_video(prompt="again")).id == video.id
 print(asyncio.run(main()))
 """
-    assert run(python, code).split("\n")[:3] == ["hello", "older edit", "True"]
+    assert run(python, code).split("\n")[:3] == ["hello", "first_small edit", "True"]
 
 
 def test_the_console_script_says_what_is_missing(python):
@@ -147,17 +105,18 @@ def test_what_the_wheels_hold(wheels):
             names = archive.namelist()
             [metadata] = [n for n in names if n.endswith("METADATA")]
             text = archive.read(metadata).decode()
-        assert not any("test" in Path(n).name.lower() for n in names), names
+        assert {n.partition("/")[0] for n in names} - {Path(n).parts[0] for n in names if "dist-info" in n} == TOP[name]
+        of_the_kit = ("_callsheet_pytest.py", "callsheet/testing/")  # which is for others' tests
+        assert not [n for n in names if "test" in Path(n).name.lower() and not n.startswith(of_the_kit)]
         assert not any(n.endswith(".pth") for n in names)
-        if name != "older":
-            assert any(n.endswith("py.typed") for n in names)
-            assert any("LICENSE" in n for n in names)
-            assert "License-Expression: Apache-2.0" in text
+        assert any(n.endswith("py.typed") for n in names)
+        assert any("LICENSE" in n for n in names)
+        assert "License-Expression: Apache-2.0" in text
     with pytest.raises(PackageNotFoundError):
-        distribution("callsheet-older")
+        distribution("callsheet-first")
 
 
-@pytest.mark.parametrize("name", ["gateway", "plugins/local"])
+@pytest.mark.parametrize("name", ["core", "gateway", "plugins/local"])
 def test_a_wheel_holds_every_file_of_its_source(name, tmp_path):
     """Pages, media, py.typed: what is not Python is easily left behind."""
     source = ROOT / name / "src"

@@ -148,6 +148,7 @@ def site(tmp_path: Path) -> Site:
         {
             "callsheet.providers": {"acme": "acme_plugin:Acme", "bare": "acme_plugin:Bare"},
             "callsheet.commands": {"hello": "acme_plugin:hello"},
+            "callsheet.wires": {"acme": "callsheet.testing:FakeUpstream"},
         },
         acme_plugin=(HERE / "acme_plugin.py").read_text(),
     )

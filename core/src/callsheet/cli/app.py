@@ -29,8 +29,8 @@ class App(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if cmd_name in OWN:
-            module = importlib.import_module(f"callsheet.cli.{cmd_name}")
-            command: click.Command = getattr(module, cmd_name)
+            own = cmd_name.replace("-", "_")
+            command: click.Command = getattr(importlib.import_module(f"callsheet.cli.{own}"), own)
             return command
         return plugin_command(cmd_name)
 

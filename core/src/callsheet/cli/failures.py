@@ -17,7 +17,7 @@ FAILED, USAGE, NOT_FOUND, UNSUPPORTED, SETUP, TRY_AGAIN, TIMED_OUT, INTERRUPTED 
 
 EXIT_CODES = {
     0: "done",
-    FAILED: "failed: the job, the response, the provider, or a check of doctor",
+    FAILED: "failed: the job, the response, the provider, or a check (of doctor, of check)",
     USAGE: "wrong usage or bad input",
     NOT_FOUND: "no such video, character, response, call or model",
     UNSUPPORTED: "the provider does not do this operation",

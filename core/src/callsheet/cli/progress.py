@@ -16,7 +16,7 @@ from callsheet.body import Upload
 from callsheet.cli.output import size_of
 from callsheet.models import Video
 
-__all__ = ["Lines", "Progress", "of_bytes", "of_job", "uploading"]
+__all__ = ["Lines", "Progress", "of_bytes", "of_job", "of_parts", "uploading"]
 
 GAP = 1.0
 
@@ -46,6 +46,14 @@ def of_bytes(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int |
     """Show how many bytes there are, with rate and time left. Gives what `download_video` takes as `on_bytes`."""
     with _shown(what, "bytes", quiet) as progress:
         yield lambda done, total: progress.update(done, total)
+
+
+@contextmanager
+def of_parts(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of a work in parts is done. Gives a function of how many are done, and of how many there are."""
+    with _shown(what, "%", quiet) as progress:
+        progress.update(0, None, "starting")
+        yield lambda done, total: progress.update(100 * done / total if total else 100, 100)
 
 
 @contextmanager
