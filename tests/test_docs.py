@@ -1,5 +1,7 @@
 """Every code block of README and docs is executed: Python and shell for real, TOML and JSON parsed.
 
+A block of the tutorial that stands below the name of a file is that file's: test_tutorial.py holds it.
+
 Shell lines that would install packages or run this very test suite are checked by name instead. A line that begins with
 `callsheet serve` starts that server for the rest of its page, on a port of its own. YAML is what --config FILE then reads.
 """
@@ -29,6 +31,8 @@ PAGES = [
     *ROOT.glob("gateway/*.md"),
     *ROOT.glob("docs/*.md"),
 ]
+TUTORIAL = ROOT / "docs" / "write-a-provider.md"
+ACME = ROOT / "docs" / "callsheet-acme" / "src"
 PORT = "4000"
 DISTRIBUTIONS = {
     "callsheet",
@@ -36,10 +40,17 @@ DISTRIBUTIONS = {
     *(f"callsheet-{folder.parent.name}" for folder in ROOT.glob("plugins/*/pyproject.toml")),
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+OF_A_FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+"""A block below the name of the file that it is from."""
+
+
+def text_of(page: Path) -> str:
+    text = page.read_text(encoding="utf-8")
+    return OF_A_FILE.sub("", text) if page == TUTORIAL else text
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    return FENCE.findall(page.read_text(encoding="utf-8"))
+    return FENCE.findall(text_of(page))
 
 
 def page_id(page: Path) -> str:
@@ -69,7 +80,7 @@ def is_run_elsewhere(line: str) -> bool:
         assert names - folders <= DISTRIBUTIONS, names
         return True
     if words[:2] == ["python3", "dev.py"]:
-        assert words[2] in {"demo", "test", "check", "bench", "faults"}
+        assert words[2] in {"demo", "test", "check", "docs", "bench", "faults"}
         assert len(words) == 3 or (ROOT / "bench" / f"{words[3]}.py").exists()
         return True
     return False
@@ -102,7 +113,7 @@ def servers(folder):
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_code_blocks(page, folder, servers):
     found = blocks(page)
-    assert page.read_text(encoding="utf-8").count("```") == 2 * len(found), "a fence is not closed"
+    assert text_of(page).count("```") == 2 * len(found), "a fence is not closed"
     python = ""
     for language, code in found:
         match language:
@@ -137,7 +148,7 @@ def run_python(code, folder, servers):
     if code:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", servers.addressed(code)],
-            cwd=folder, capture_output=True, text=True, timeout=100,
+            cwd=folder, capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONPATH": str(ACME)},
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 

@@ -18,28 +18,40 @@ GROUPS = {
     "leaks": "time, threads, connections",
 }
 
+ASKED_FOR = pytest.StashKey[bool]()
+"""Whether the command line names the kit itself."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("callsheet", "conformance of callsheet providers")
-    group.addoption("--provider", metavar="NAME", help="the installed provider that callsheet.testing is to check")
-    group.addoption(
-        "--wire",
-        metavar="MODULE:CLASS",
-        help="its vendor's side, if the distribution ships none (group callsheet.wires)",
-    )
-    group.addoption(
-        "--conformance",
+    parser.getgroup("callsheet").addoption(
+        "--callsheet-report",
         metavar="FOLDER",
-        help="write conformance.json, conformance.md, badge.json and junit.xml there",
+        help="callsheet's conformance kit: write conformance.json, conformance.md, badge.json and junit.xml there",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Options with short names, for those alone who ask for the kit: others may have a --provider of their own."""
+    if any(word.startswith("callsheet.testing") for word in args):
+        early_config.stash[ASKED_FOR] = True
+        group = parser.getgroup("callsheet")
+        group.addoption("--provider", metavar="NAME", help="the installed provider that is to be checked")
+        group.addoption(
+            "--wire", metavar="MODULE:CLASS", help="its vendor's side, if the distribution ships none (callsheet.wires)"
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in GROUPS.items():
-        config.addinivalue_line("markers", f"{name}: callsheet's conformance kit: {meaning}")
+        config.addinivalue_line("markers", f"callsheet_{name}: callsheet's conformance kit: {meaning}")
     pytest.register_assert_rewrite("callsheet.testing.kit")
-    if config.getoption("conformance") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Report(config.getoption("conformance")), "callsheet conformance")
+    if config.stash.get(ASKED_FOR, False) and (named := config.getoption("provider")) is not None:
+        from callsheet.testing.kit.base import provider_under_test  # an error here is one line, and not a traceback
+
+        provider_under_test(named, config.getoption("wire"))
+    if config.getoption("callsheet_report") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Report(config.getoption("callsheet_report")), "callsheet conformance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -82,7 +82,7 @@ def run_kit(
         config.write_text("[pytest]\n", encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-c", str(config), "--rootdir", home, "--noconftest"]
         command += ["-p", "no:cacheprovider", "-p", "_callsheet_pytest", "-p", "callsheet.cli.kit_events"]
-        command += ["--pyargs", "callsheet.testing", "--provider", provider, "--conformance", str(made)]
+        command += ["--pyargs", "callsheet.testing", "--provider", provider, "--callsheet-report", str(made)]
         command += ["-q", "--no-header", "--tb=short", "--color=no", *(["--wire", wire] if wire else [])]
         process = subprocess.Popen(  # noqa: S603  our own words; the names were looked up
             command,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Mapping
-from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 import pytest
 
 from callsheet import PluginError, Provider
+from callsheet.installed import entry_points
 from callsheet.registry import PROVIDERS
 from callsheet.testing.kit.bench import Bench, wire_of
 from callsheet.testing.kit.catalogue import Check, checks_of
 from callsheet.testing.wire import Wire
 
-__all__ = ["KitTests"]
+__all__ = ["KitTests", "provider_under_test"]
 
 
 class KitTests:
@@ -43,7 +43,9 @@ class KitTests:
         """The provider under test: that of the class, or of the command line."""
         name = cls.provider_name(config)
         if (cls, name) not in cls._benches:
-            cls._benches[cls, name] = _bench(name, cls.provider, _wire(cls.wire, config))
+            named = config.getoption("wire", None)
+            wire = _wire(named) if cls.wire is None and named is not None else cls.wire
+            cls._benches[cls, name] = _bench(name, cls.provider, wire)
         return cls._benches[cls, name]
 
     @classmethod
@@ -52,7 +54,7 @@ class KitTests:
             return cls.provider
         if cls.provider is not None:
             return _installed_as(cls.provider) or cls.provider.__name__.lower()
-        named: str | None = config.getoption("provider")
+        named: str | None = config.getoption("provider", None)
         if named is None:
             raise pytest.UsageError("say which provider to check: --provider NAME (callsheet providers lists them)")
         return named
@@ -85,17 +87,23 @@ class KitTests:
     @pytest.fixture(autouse=True)
     def _applies(self, request: pytest.FixtureRequest, bench: Bench) -> None:
         check: Check | None = getattr(request.function, "callsheet_check", None)
-        if check is not None and check.vendor:
-            if bench.kind.embedded:
-                pytest.skip("the provider is embedded: there is no vendor behind it")
-            if bench.wire_kind is None:
-                pytest.skip(
-                    "no vendor to talk to: ship a Wire (an entry point in the group callsheet.wires), or name one by --wire"
-                )
+        if check is None or check.group == "shape":
+            return
+        if bench.kind.embedded and check.vendor:
+            pytest.skip("the provider is embedded: there is no vendor behind it")
+        if bench.wire_kind is None and not bench.kind.embedded:
+            pytest.skip(
+                "no vendor to talk to: ship a Wire (an entry point in the group callsheet.wires), or name one by --wire"
+            )
+
+
+def provider_under_test(name: str, wire: str | None = None) -> Bench:
+    """An installed provider and its vendor's side. pytest.UsageError for what is not there, or does not load."""
+    return _bench(name, None, _wire(wire) if wire is not None else None)
 
 
 def _bench(name: str, given: str | type[Provider] | None, wire: type[Wire] | None) -> Bench:
-    points = [point for point in entry_points(group=PROVIDERS) if point.name == name]
+    points = [point for point in entry_points(PROVIDERS) if point.name == name]
     point = points[0] if points else None
     if isinstance(given, type):
         return Bench(name, given, wire or wire_of(name), point)
@@ -112,10 +120,7 @@ def _bench(name: str, given: str | type[Provider] | None, wire: type[Wire] | Non
     return Bench(name, kind, wire or wire_of(name), point)
 
 
-def _wire(given: type[Wire] | None, config: pytest.Config) -> type[Wire] | None:
-    named: str | None = config.getoption("wire")
-    if given is not None or named is None:
-        return given
+def _wire(named: str) -> type[Wire]:
     module, _, name = named.partition(":")
     try:
         found: type[Wire] = getattr(importlib.import_module(module), name)
@@ -127,7 +132,7 @@ def _wire(given: type[Wire] | None, config: pytest.Config) -> type[Wire] | None:
 def _installed_as(kind: type[Provider]) -> str | None:
     """The name by which a class is installed."""
     value = f"{kind.__module__}:{kind.__qualname__}"
-    for point in entry_points(group=PROVIDERS):
+    for point in entry_points(PROVIDERS):
         module = point.module
         if point.value == value or (point.attr == kind.__name__ and kind.__module__.startswith(module)):
             return point.name

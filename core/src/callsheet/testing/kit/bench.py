@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from callsheet.client_base import build_request
 from callsheet.drive import finish
 from callsheet.exchange import Outgoing
 from callsheet.ids import IdCodec
+from callsheet.installed import entry_points
 from callsheet.registry import offered_hooks
 from callsheet.routing import Accounts, Router
 from callsheet.testing.inprocess import AsyncFakeTransport, BlockingFakeTransport
@@ -82,6 +83,21 @@ class FastAsync(AsyncFakeTransport):
         return function(*args)  # in no thread: how many turns of the loop a call takes must not depend on the clock
 
 
+class NoVendor:
+    """Where there is no vendor's side, the real one is not called."""
+
+    blocking = True
+
+    async def open(self, request: Outgoing) -> Any:
+        pytest.fail(f"a request was sent, to {request.url.partition('?')[0]}, where nothing was asked for")
+
+    async def sleep(self, seconds: float) -> None:
+        pass
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        return function(*args)
+
+
 @define(eq=False)
 class Bench:
     """A provider under test. `kind` is its class, `wire_kind` its vendor's side."""
@@ -131,13 +147,20 @@ class Bench:
         """Let a scene happen at a desk. `real`: over a socket and in real time; an embedded provider always has that."""
         if wire is None and self.wire_kind is not None:
             wire = self.wire()
+        if wire is None and not self.kind.embedded:
+            transport: Any = NoVendor()
+            desk = self.desk(transport, None)
+            try:
+                return finish(scene(desk))
+            finally:
+                desk.close()
         with ExitStack() as stack:
             in_process = not real and not self.kind.embedded and wire is not None
             url = None
             if not in_process and not self.kind.embedded and wire is not None:
                 url = stack.enter_context(wire.serve())
             if mode == "sync":
-                transport: Any = FastBlocking(wire) if in_process and wire else BlockingTransport()
+                transport = FastBlocking(wire) if in_process and wire else BlockingTransport()
                 if not in_process:
                     stack.callback(transport.close)
                 desk = self.desk(transport, wire, url)
@@ -199,7 +222,8 @@ class Desk:
 
 def wire_of(name: str) -> type[Wire] | None:
     """The vendor's side that a provider's distribution ships: the entry point of its name in `callsheet.wires`."""
-    for point in entry_points(group=WIRES, name=name):
-        found: type[Wire] = point.load()
-        return found
+    for point in entry_points(WIRES):
+        if point.name == name:
+            found: type[Wire] = point.load()
+            return found
     return None

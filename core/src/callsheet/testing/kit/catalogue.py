@@ -56,7 +56,7 @@ def check(id: str, *, over: Callable[[str], bool] | None = None, vendor: bool = 
     def mark(test: Test) -> Test:
         made = Check(id, over, vendor, inspect.getdoc(test) or "")
         test.callsheet_check = made  # type: ignore[attr-defined]  # a function may carry what it is
-        marked: Test = getattr(pytest.mark, made.group)(test)
+        marked: Test = getattr(pytest.mark, f"callsheet_{made.group}")(test)
         return marked
 
     return mark

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from callsheet import OPERATIONS, CallsheetError, Provider, UnsupportedOperation
-from callsheet.registry import _unknown_hooks
+from callsheet.installed import entry_points, owner_of
+from callsheet.registry import PROVIDERS, _unknown_hooks
 from callsheet.testing.kit import probe
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import Bench, Desk
@@ -43,11 +44,7 @@ class ShapeTests(KitTests):
         """
         if bench.point is None:
             pytest.skip("the provider was given as a class, and is not installed")
-        from importlib.metadata import entry_points
-
-        points = {
-            (p.dist.name if p.dist else "", p.value) for p in entry_points(group="callsheet.providers", name=bench.name)
-        }
+        points = {(*owner_of(point), point.value) for point in entry_points(PROVIDERS) if point.name == bench.name}
         assert len(points) == 1, f"several distributions claim the name {bench.name!r}: {sorted(points)}"
         assert bench.point.load() is bench.kind, f"{bench.point.value} is not {bench.kind!r}"
         assert re.fullmatch(r"[a-z][a-z0-9_-]*", bench.name), f"{bench.name!r}: names are in lower case, without blanks"
