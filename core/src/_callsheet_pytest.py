@@ -83,8 +83,13 @@ def _operation(item: pytest.Item) -> str:
 
 
 def _told(item: pytest.Item, check: Any) -> list[tuple[str, object]]:
-    provider: str = item.cls.provider_name(item.config)  # type: ignore[attr-defined]  # as above
-    return [("callsheet_check", check.id), ("callsheet_provider", provider), ("callsheet_operation", _operation(item))]
+    kind: Any = item.cls  # type: ignore[attr-defined]  # as above
+    return [
+        ("callsheet_check", check.id),
+        ("callsheet_provider", kind.provider_name(item.config)),
+        ("callsheet_operation", _operation(item)),
+        ("callsheet_about", kind.bench_of(item.config).about()),
+    ]
 
 
 class _Report:

@@ -9,10 +9,17 @@ from callsheet import (
     Client,
     GenerateVideo,
     Provider,
+    RateLimitError,
     Registry,
+    Reply,
+    Request,
+    Stream,
+    Upload,
     Video,
     hookimpl,
+    reply_error,
 )
+from callsheet.drive import finish
 from callsheet.testing import FAKE_KEY, FakeUpstream
 
 
@@ -45,7 +52,7 @@ def asked(prompt):
         "careless/m", api_key=FAKE_KEY, base_url="https://careless.example/v1", registry=registry,
         transport=fake.blocking_transport(),
     )  # fmt: skip
-    with pytest.raises(Exception) as raised:  # noqa: B017  whichever it is
+    with pytest.raises(Exception) as raised:
         client.generate_video(prompt=prompt)
     return raised.value, fake
 
@@ -111,3 +118,73 @@ def test_choice():
 def test_options():
     assert request(x_a=[1], nested={"b": None}).options == {"x_a": [1], "nested": {"b": None}}
     assert request().options == {}
+
+
+def test_only_refuses_options_where_it_is_told_to():
+    with pytest.raises(BadRequestError, match="x_option") as e:
+        request(x_option=None).only("prompt", options=False)
+    assert e.value.param == "x_option"
+    request().only("prompt", options=False)
+
+
+def test_a_stumble_in_a_stream():
+    class Source:
+        def __init__(self):
+            self.closed = False
+
+        async def __anext__(self):
+            return {}[FAKE_KEY]
+
+        async def aclose(self):
+            self.closed = True
+
+    source, ends = Source(), []
+    stream = Stream(source).tap(on_end=ends.append)
+    stream.hide([FAKE_KEY])
+    with pytest.raises(APIResponseValidationError, match=r"did not understand an event \(KeyError") as e:
+        finish(stream.__anext__())
+    assert FAKE_KEY not in str(e.value)
+    assert e.value.__cause__ is None
+    assert source.closed
+    assert ends == [e.value]
+
+
+@pytest.mark.parametrize("url", ["http://films.example/x", "https://169.254.169.254/x", "https://127.0.0.1/x"])
+def test_where_an_answer_points_is_looked_at(url):
+    class Pointed(Careless):
+        @hookimpl
+        async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
+            await io.send(Request("GET", url, auth=None))
+            return Video(id="x", status="queued")
+
+    registry = Registry()
+    registry.register("pointed", Pointed)
+    fake = FakeUpstream()
+    options = {"api_key": FAKE_KEY, "base_url": "https://pointed.example/v1", "registry": registry}
+    client = Client("pointed/m", transport=fake.blocking_transport(), **options)
+    with pytest.raises(APIResponseValidationError, match="can't be followed"):
+        client.generate_video(prompt="a")
+    assert not fake.seen
+
+
+@pytest.mark.parametrize("most", [4, 5, 6])
+def test_a_file_is_read_up_to_its_limit(most):
+    async def run(function, *arguments):
+        return function(*arguments)
+
+    upload = Upload.of(("a.png", b"12345"))
+    if most < 5:
+        with pytest.raises(BadRequestError, match=r"a\.png has more than 4 bytes") as e:
+            finish(upload.read(run, most, "image"))
+        assert e.value.param == "image"
+    else:
+        assert finish(upload.read(run, most)) == b"12345"
+
+
+def test_the_error_of_an_answer():
+    headers = {"x-request-id": "req_1", "retry-after": "3", "x-should-retry": "false"}
+    error = reply_error(Reply(429, headers, b'{"why": "slow"}'), "slow down", code="slow", param="p")
+    assert isinstance(error, RateLimitError)
+    said = (str(error), error.code, error.param, error.request_id, error.retry_after, error.should_retry, error.body)
+    assert said == ("slow down", "slow", "p", "req_1", 3.0, False, {"why": "slow"})
+    assert "without saying why" in str(reply_error(Reply(500, {}, b"")))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from callsheet.account import ProviderSettings
 from callsheet.auth import ApiKey, AuthScheme, Bearer
 from callsheet.body import Body, Upload
-from callsheet.envelope import envelope_error, error_in_answer, whole
+from callsheet.envelope import envelope_error, error_in_answer, reply_error, whole
 from callsheet.errors import *  # noqa: F403  the whole tree is public
 from callsheet.event_stream import open_stream
 from callsheet.io import IO, ByteStream, Reply, Request, Transport, path_segment
@@ -190,6 +190,7 @@ __all__ = [
     "providers",
     "relay_sdp",
     "remix",
+    "reply_error",
     "responses",
     "status_error",
     "wait",

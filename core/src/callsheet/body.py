@@ -91,6 +91,23 @@ class Upload:
         """Whether only the async client can read it."""
         return isinstance(self.source, AsyncIterable)
 
+    async def read(self, run: Run, most: int, param: str | None = None) -> bytes:
+        """The whole content, for vendors that want files inside of documents. `run` is `io.run`.
+
+        BadRequestError, naming the field `param`, when there are more than `most` bytes: no more than these are held.
+        """
+        content = bytearray()
+        async with aclosing(self.chunks(run)) as chunks:
+            async for chunk in chunks:
+                content += chunk
+                if len(content) > most:
+                    raise BadRequestError(
+                        f"{self.filename} has more than {most:,} bytes, which is as much as this provider takes here; make it smaller",
+                        param=param,
+                        code="file_too_large",
+                    )
+        return bytes(content)
+
     async def chunks(self, run: Run) -> AsyncGenerator[bytes, None]:
         """Yield the content in pieces. `run` is `io.run`: blocking reads go through it.
 

@@ -8,7 +8,7 @@ from callsheet import headers as hints
 from callsheet.errors import APIError, APIResponseValidationError, APIStatusError, CallsheetError, status_error
 from callsheet.exchange import Reply
 
-__all__ = ["NO_USE_IN_RETRYING", "envelope_error", "error_in_answer", "whole"]
+__all__ = ["NO_USE_IN_RETRYING", "envelope_error", "error_in_answer", "reply_error", "whole"]
 
 NO_USE_IN_RETRYING = {"insufficient_quota", "credit_balance_exhausted"}
 """A used-up quota does not come back by asking again."""
@@ -58,11 +58,31 @@ def envelope_error(reply: Reply) -> APIStatusError:
     )
     said = fields.get("message") or fields.get("detail") or fields.get("title")
     code = fields.get("code")
+    param = fields.get("param")
+    return reply_error(
+        reply,
+        None if said is None else str(said),
+        code=None if code is None else str(code),
+        param=param if isinstance(param, str) else None,
+    )
+
+
+def reply_error(
+    reply: Reply, message: str | None = None, *, code: str | None = None, param: str | None = None
+) -> APIStatusError:
+    """The error of an answer's status, with what its headers tell: request id, Retry-After, x-should-retry.
+
+    For a `Provider.error` whose vendor spells errors in another way. Without a message it says what can be said.
+    """
+    try:
+        document: Any = reply.json()
+    except CallsheetError:
+        document = None
     return status_error(
         reply.status,
-        str(said or _silent(reply)),
-        code=None if code is None else str(code),
-        param=fields.get("param") if isinstance(fields.get("param"), str) else None,
+        message or _silent(reply),
+        code=code,
+        param=param,
         body=document,
         request_id=reply.request_id,
         retry_after=hints.retry_after(reply.headers),

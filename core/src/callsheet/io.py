@@ -184,6 +184,8 @@ class IO:
             shown = [value.rpartition(" ")[2] for name, value in credential.items() if names_a_secret(name)]
             self._credentials = [key for key in shown if long_enough(key)]
             headers |= credential
+        elif not self._is_home(url):
+            self._guard_inside(url)
         headers |= _lower(request.headers)
         self._guard_secrets(url, headers)
         for name, value in headers.items():
@@ -295,6 +297,16 @@ class IO:
             raise ConfigurationError(
                 f"provider '{self.account.provider}' tried to send its credential to {origin(url)[1]}, which is not the"
                 " account's own host; a request elsewhere must say auth=None"
+            )
+
+    def _guard_inside(self, url: str) -> None:
+        """Where an answer says that a file is: not in this machine's network, unless the account itself is there."""
+        base = self.account.settings.base_url
+        if base and not leads_on(base, url):
+            raise APIResponseValidationError(
+                f"provider '{self.account.provider}' points to {origin(url)[1]}, which can't be followed: from outside into"
+                " this machine's network, or from https to http",
+                should_retry=False,
             )
 
     def _guard_secrets(self, url: str, headers: Mapping[str, str]) -> None:

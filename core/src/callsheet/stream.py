@@ -51,6 +51,13 @@ class Event:
         return cls(type, encode(document).decode())
 
 
+def _odd(error: Exception) -> APIResponseValidationError:
+    kind = type(error).__name__
+    odd = APIResponseValidationError(f"the adapter did not understand an event ({kind}: {error!s:.200})")
+    odd.__cause__ = error
+    return odd
+
+
 class _Closing:
     """`async with` and closing once, for both kinds of stream."""
 
@@ -131,6 +138,12 @@ class Stream(_Closing):
         except StopAsyncIteration:
             await self._end(None)
             raise
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            # As in a hook: what an adapter stumbles over is an answer that can't be understood.
+            odd = error if isinstance(error, CallsheetError) else _odd(error)
+            self._explain(odd)
+            await self._end(odd)
+            raise odd  # noqa: B904  its cause is set, or cut off where it tells a secret
         except BaseException as error:
             self._explain(error)
             await self._end(error)

@@ -88,18 +88,20 @@ class OperationRequest(Model):
         """What the caller said beyond this operation's fields (`extra_body`): a provider sends it on as it is."""
         return dict(self.model_extra or {})
 
-    def only(self, *fields: str) -> None:
+    def only(self, *fields: str, options: bool = True) -> None:
         """Refuse what the provider can't take: BadRequestError that names a field which is set and not among these.
 
-        `model` and `options` are not looked at. What a later version adds to the request is refused, too, instead of lost.
+        What a later version adds to the request is refused, too, instead of lost. `model` is not looked at; `options` are
+        only if they are refused: `request.only("prompt", options=False)`.
         """
-        for name in type(self).model_fields:
-            if name not in {"model", *fields} and getattr(self, name) is not None:
-                raise BadRequestError(
-                    f"{name}: this provider can't do that here; it takes {', '.join(fields) or 'nothing'}",
-                    param=name,
-                    code="unsupported_parameter",
-                )
+        others = [name for name in type(self).model_fields if name not in {"model", *fields}]
+        refused = [name for name in others if getattr(self, name) is not None] + ([] if options else list(self.options))
+        if refused:
+            raise BadRequestError(
+                f"{refused[0]}: this provider can't do that here; it takes {', '.join(fields) or 'nothing'}",
+                param=refused[0],
+                code="unsupported_parameter",
+            )
 
     def choice(self, field: str, words: Mapping[str, T]) -> T | None:
         """The provider's word for what a field says; None if it is not set. BadRequestError that lists what there is."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from contextlib import aclosing
 
 from callsheet import IO, BadRequestError, ImageRef, Upload
 
@@ -35,15 +34,10 @@ async def first_frame(reference: Upload | ImageRef, io: IO) -> dict[str, str]:
 
 
 async def _read(file: Upload, io: IO) -> bytes:
-    content = bytearray()
-    async with aclosing(file.chunks(io.run)) as chunks:
-        async for chunk in chunks:
-            content += chunk
-            if len(content) > MOST_BYTES:
-                raise _too_big()
+    content = await file.read(io.run, MOST_BYTES, "input_reference")
     if not content:
         raise _refusal("input_reference is empty: 0 bytes arrived", "empty_file")
-    return bytes(content)
+    return content
 
 
 def _decode(reference: ImageRef) -> tuple[bytes, str]:

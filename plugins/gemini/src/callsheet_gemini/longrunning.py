@@ -5,16 +5,19 @@ A name is a path, such as models/veo-3.1-generate-preview/operations/abc. It is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote_plus
 
 from attrs import frozen
 
 from callsheet import APIResponseValidationError, NotFoundError, Reply, Video, VideoError, path_segment, whole
 from callsheet_gemini.errors import kind_of
 
-__all__ = ["Name", "Source", "source_of", "video_of"]
+__all__ = ["Name", "Source", "quoted", "source_of", "video_of"]
 
 _COLLECTIONS = {"models", "tunedModels"}
+MOST_QUOTED = 300
 NO_WORD = "no video came out of it, and nothing was said of why"
 
 
@@ -61,6 +64,12 @@ class Source:
     uri: str
     encoding: str | None = None
 
+    def without(self, secrets: Sequence[str]) -> Source:
+        """With no key in its address. Some were given out with one; it goes in a header, and addresses are logged."""
+        path, _, query = self.uri.partition("?")
+        kept = [one for one in query.split("&") if not any(secret in unquote_plus(one) for secret in secrets)]
+        return Source(f"{path}?{'&'.join(kept)}" if any(kept) else path, self.encoding)
+
 
 def video_of(reply: Reply, name: Name | None = None) -> Video:
     """A video job, out of its operation. `name` is the one that was asked for; the answer to a start has its own.
@@ -72,12 +81,12 @@ def video_of(reply: Reply, name: Name | None = None) -> Video:
         said = operation.get("name")
         own = Name.parse(said) if isinstance(said, str) else None
         if own is None:
-            raise _odd(reply, f"'name' is {said!r:.60}, which is no operation's name")
+            raise _odd(reply, f"'name' is {quoted(said)}, which is no operation's name")
         name = name or own
     video = Video(id=str(name), model=name.model, status="in_progress")
     done, error = operation.get("done"), operation.get("error")
     if done is not None and not isinstance(done, bool):
-        raise _odd(reply, f"'done' is {done!r:.60}, and neither true nor false")
+        raise _odd(reply, f"'done' is {quoted(done)}, and neither true nor false")
     if error:
         if not isinstance(error, dict):
             raise _odd(reply, "'error' is no object")
@@ -89,6 +98,12 @@ def video_of(reply: Reply, name: Name | None = None) -> Video:
     elif done:
         video.status = "completed"
     return video
+
+
+def quoted(said: object) -> str:
+    """What a vendor said, whole or not at all: half of a key would not be known for one, and not be hidden."""
+    text = repr(said)
+    return text if len(text) <= MOST_QUOTED else f"{len(text):,} characters long"
 
 
 def source_of(reply: Reply) -> Source | None:

@@ -27,7 +27,7 @@ from callsheet import (
 from callsheet.urls import leads_on, origin
 from callsheet_gemini.characters import Characters, absent, reference_images
 from callsheet_gemini.images import first_frame
-from callsheet_gemini.longrunning import Name, Source, source_of, video_of
+from callsheet_gemini.longrunning import Name, Source, quoted, source_of, video_of
 from callsheet_gemini.veo import EXTENSION, body_of, model_of, parameters_of
 
 __all__ = ["Videos"]
@@ -77,7 +77,7 @@ class Videos(Characters):
             )
         name = Name.of_id(request.video.id, "video")
         model = model_of(request.model or name.model)
-        source = _ready(await io.get(name.path), name, "video", BadRequestError)
+        source = _ready(await io.get(name.path), name, "video", BadRequestError).without(io.secrets())
         film = {"uri": source.uri, **({"encoding": source.encoding} if source.encoding else {})}
         video = await self._start(model, request, {"prompt": request.prompt, "video": film}, {}, io)
         return video.model_copy(update={"prompt": request.prompt})
@@ -96,7 +96,7 @@ class Videos(Characters):
                 f"Veo has no {request.variant}s, only the video itself", param="variant", code="invalid_value"
             )
         name = Name.of_id(request.video_id)
-        source = _ready(await io.get(name.path), name, "video_id", NotFoundError)
+        source = _ready(await io.get(name.path), name, "video_id", NotFoundError).without(io.secrets())
         home = _is_home(source.uri, self.settings.base_url or "")
         asked = Request("GET", source.uri, request.range_headers(), auth="account" if home else None)
         return await Download.of(await io.stream(asked))
@@ -128,5 +128,7 @@ def _is_home(uri: str, base: str) -> bool:
     except CallsheetError:  # "http://[" is no address
         allowed = False
     if not allowed:
-        raise APIResponseValidationError(f"the provider says that the video is at {uri!r:.60}, which can't be fetched")
+        raise APIResponseValidationError(
+            f"the provider says that the video is at {quoted(uri)}, which can't be fetched"
+        )
     return home

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from contextlib import aclosing
 from typing import Any
 
 from callsheet import (
     IO,
-    BadRequestError,
     Character,
     CreateCharacter,
     DeletedVideo,
@@ -146,16 +144,5 @@ def _without_model(request: OperationRequest) -> dict[str, Any]:
 async def _data_url(file: Upload, io: IO) -> str:
     """An image inside an address. It is read whole: OpenAI's limit keeps it small."""
     head = f"data:{file.content_type};base64,"
-    most = (LONGEST_DATA_URL - len(head)) // 4 * 3
-    content = bytearray()
-    async with aclosing(file.chunks(io.run)) as chunks:
-        async for chunk in chunks:
-            content += chunk
-            if len(content) > most:
-                raise BadRequestError(
-                    f"{file.filename} has more than {most:,} bytes, which is as much as an image may have beside"
-                    " characters; make it smaller",
-                    param="input_reference",
-                    code="file_too_large",
-                )
+    content = await file.read(io.run, (LONGEST_DATA_URL - len(head)) // 4 * 3, "input_reference")
     return head + base64.b64encode(content).decode()

@@ -16,13 +16,13 @@ import anyio.lowlevel
 import pytest
 from attrs import define, field
 
-from callsheet import OPERATIONS, AsyncTransport, BlockingTransport, Provider, Registry, Transport
+from callsheet import OPERATIONS, AsyncTransport, BlockingTransport, PluginError, Provider, Registry, Transport
 from callsheet.client_base import build_request
 from callsheet.drive import finish
 from callsheet.exchange import Outgoing
 from callsheet.ids import IdCodec
 from callsheet.installed import entry_points
-from callsheet.registry import offered_hooks
+from callsheet.registry import notes_of, offered_hooks
 from callsheet.routing import Accounts, Router
 from callsheet.testing.inprocess import AsyncFakeTransport, BlockingFakeTransport
 from callsheet.testing.wire import Wire
@@ -114,6 +114,13 @@ class Bench:
         """The operations that it implements, in the contract's order. Raises ProviderLoadError for a misfit."""
         offered = offered_hooks(self.kind, self.name)
         return tuple(operation for operation in OPERATIONS if operation in offered)
+
+    def about(self) -> dict[str, Any]:
+        """What reports say of it, as plain data."""
+        try:
+            return {"operations": list(self.offered), "notes": notes_of(self.kind)}
+        except PluginError:  # the group S says why
+            return {"operations": [], "notes": {}}
 
     def wire(self, **settings: Any) -> Wire:
         """A vendor's account, the same each time."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree  # written, never read
 
-from callsheet import OPERATIONS, Registry, __version__
-from callsheet.registry import ProviderInfo
+from callsheet import OPERATIONS, __version__
+from callsheet.installed import entry_points, owner_of
+from callsheet.registry import PROVIDERS, ProviderInfo
 from callsheet.testing.kit.catalogue import GROUPS, PAGE, Check, checks_of
 
 __all__ = ["result_of", "state_of", "table", "write_report"]
@@ -24,10 +25,7 @@ def write_report(folder: str | Path, outcomes: Sequence[Row]) -> Path:
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     names = sorted({str(row["callsheet_provider"]) for row in outcomes})
-    about = {name: _about(name) for name in names}
-    providers = [
-        _of_provider(about[name], [row for row in outcomes if row["callsheet_provider"] == name]) for name in names
-    ]
+    providers = [_of_provider(name, [row for row in outcomes if row["callsheet_provider"] == name]) for name in names]
     document = {
         "kit": __version__,
         "python": platform.python_version(),
@@ -67,14 +65,16 @@ def table(info: ProviderInfo, rows: Sequence[Row]) -> str:
     return "\n".join([*lines, *(f"| `{name}` | {result_of(name, info, rows)} |" for name in OPERATIONS)])
 
 
-def _about(name: str) -> ProviderInfo:
-    for info in Registry().describe():
-        if info.name == name:
-            return info
-    return ProviderInfo(name, "(not installed)", "")
+def _about(name: str, rows: Sequence[Row]) -> ProviderInfo:
+    """What is known of a provider: of one that is only a class, what the checks saw."""
+    owners = [owner_of(point) for point in entry_points(PROVIDERS) if point.name == name]
+    owner, version = owners[0] if owners else ("(not installed)", "")
+    seen = rows[0]["callsheet_about"]
+    return ProviderInfo(name, owner, version, operations=tuple(seen["operations"]), notes=seen["notes"])
 
 
-def _of_provider(info: ProviderInfo, rows: Sequence[Row]) -> Row:
+def _of_provider(name: str, rows: Sequence[Row]) -> Row:
+    info = _about(name, rows)
     counted = {
         outcome: sum(row["outcome"] == outcome for row in rows)
         for outcome in ("passed", "failed", "skipped", "known failure")
