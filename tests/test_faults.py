@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.cells import FAULTS, OPERATIONS, REJECTIONS, all_cells, chosen
+from tests.faults.cells import FAULTS, REJECTIONS, VENDORS, all_cells, chosen
 
 RUN = Path(__file__).parent / "faults" / "run.py"
 
@@ -22,19 +22,26 @@ def test_the_matrix_is_whole():
     cells = all_cells()
     assert len({str(cell) for cell in cells}) == len(cells)
     squares = {cell.square for cell in cells}
-    assert squares == {(fault, operation) for fault in FAULTS for operation in OPERATIONS}
-    assert len(FAULTS) == 34
+    columns = {(name, operation) for name, vendor in VENDORS.items() for operation in vendor.operations}
+    # A request that follows another one over the same connection meets no fault below that.
+    nowhere = {("gemini", fault, "extend: start") for fault, name in FAULTS.items() if name is None}
+    assert squares == {(name, fault, operation) for name, operation in columns for fault in FAULTS} - nowhere
+    assert (len(FAULTS), len(nowhere)) == (34, 6)
+    for vendor in VENDORS.values():
+        assert vendor.calls.keys() == vendor.operations.keys()
     for cell in cells:
         assert not (cell.accept and cell.number in REJECTIONS)
-    assert chosen(3, 50, "503") == chosen(3, 50, "503") != chosen(4, 50, "503")
+    assert chosen(VENDORS, 3, 50, "503") == chosen(VENDORS, 3, 50, "503") != chosen(VENDORS, 4, 50, "503")
+    assert {cell.provider for cell in chosen(["gemini"], 3, 50, "")} == {"gemini"}
 
 
 def test_a_sample_of_the_matrix():
-    code, said = matrix("--sample", "200", "--seed", "20261121")
+    code, said = matrix("--sample", "300", "--seed", "20261121")
     assert code == 0, said
+    assert all(f"\n{name} " in f"\n{said}" for name in VENDORS)
 
 
 def test_what_is_broken_on_purpose_is_found():
     code, said = matrix("--prove")
     assert code == 0, said
-    assert said.count(": found") > 10
+    assert said.count(": found") > 18

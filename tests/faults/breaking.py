@@ -12,6 +12,7 @@ from tests.faults.cells import Cell
 
 from callsheet import APIError, envelope, errors, event_stream, io, operations, transport
 from callsheet.routing import retry
+from callsheet_gemini import GeminiProvider
 
 __all__ = ["BREAKS", "Break"]
 
@@ -129,8 +130,22 @@ def forget_the_status(patch: Patch) -> None:
     patch(envelope, "status_error", lambda _status, message, **told: same(message, status_code=500, **told))
 
 
-def _cell(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:
-    return Cell(fault, operation, accept, "sync", always)
+def promise_for_others(patch: Patch) -> None:
+    """A vendor that promises nothing by a refusal is taken at a word that it did not give."""
+    patch(GeminiProvider, "rejects_before_accepting", frozenset({429}))
+
+
+def suspect_looks(patch: Patch) -> None:
+    """A request that only looks is said to have begun something."""
+    patch(io.IO, "outcome", "maybe")
+
+
+def _cell(fault: str, operation: str, accept: str = "", always: bool = True, provider: str = "openai") -> Cell:
+    return Cell(provider, fault, operation, accept, "sync", always)
+
+
+def _gemini(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:
+    return _cell(fault, operation, accept, always, "gemini")
 
 
 BREAKS: tuple[Break, ...] = (
@@ -145,5 +160,13 @@ BREAKS: tuple[Break, ...] = (
     Break(take_any_end, _cell("14 SSE without terminal event", "chat-SSE"), "O2 outcome: no error"),
     Break(advise_retries, _cell("25 503", "extend", "after"), "O10 should_retry: None, False wanted"),
     Break(carry_keys_along, _cell("34 302 to 127.0.0.1", "content"), "went to another host"),
+    Break(send_again_blindly, _gemini("23 500", "extend: start", "after"), "O1 double send: 3 jobs"),
+    Break(send_again_blindly, _gemini("23 500", "extend: look"), "O3 attempts: 3 requests, 1 wanted"),
+    Break(leave_connections_open, _gemini("29 truncated gzip", "content: film"), "O6 leak: busy"),
+    Break(quote_keys, _gemini("16 401", "video create"), "O4 secret: sk-canary"),
+    Break(ignore_hints, _gemini("21 429 + 2 s", "content: film"), "O7 hint"),
+    Break(carry_keys_along, _gemini("34 302 to 127.0.0.1", "content: film"), "went to another host"),
+    Break(promise_for_others, _gemini("21 429 + 2 s", "extend: start"), "O3 attempts: 6 requests, 2 wanted"),
+    Break(suspect_looks, _gemini("25 503", "extend: look"), "O10 should_retry: False though nothing was begun"),
     Break(forget_the_status, _cell("17 403", "character get"), "O2 class: InternalServerError"),
 )

@@ -1,4 +1,4 @@
-"""The fault matrix: which fault meets which operation, on which side of acceptance, in which kind of client.
+"""The fault matrix: which fault meets which operation of a vendor's, on which side of acceptance, in which kind of client.
 
 Faults and oracles have the numbers of the test programme: 34 faults, oracles O1 to O10.
 """
@@ -6,11 +6,14 @@ Faults and oracles have the numbers of the test programme: 34 faults, oracles O1
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
+from tests.faults.vendor_gemini import GEMINI
+from tests.faults.vendor_openai import OPENAI
+from tests.faults.vendors import Operation, Vendor
 
-__all__ = ["FAULTS", "MODES", "OPERATIONS", "Cell", "Operation", "all_cells", "chosen"]
+__all__ = ["FAULTS", "MODES", "VENDORS", "Cell", "all_cells", "chosen"]
 
 FAULTS: Mapping[str, str | None] = {
     "1 refused": None,
@@ -52,47 +55,7 @@ FAULTS: Mapping[str, str | None] = {
 REJECTIONS = {15, 16, 17, 18, 21, 22}
 """By their meaning nothing was begun: there is no such answer after acceptance."""
 MODES = ("sync", "asyncio", "trio")
-
-
-@frozen
-class Operation:
-    """An operation as the matrix knows it.
-
-    `answer` is what is answered: document, sdp, bytes or stream. `resend` is its row of the operation table: "unstored"
-    may be sent again at any time, "get" too, "once" one time, "never" only if it provably was not sent or was refused in
-    a way that promises that nothing began, and a "call" not even then.
-    """
-
-    name: str
-    route: str
-    answer: str
-    resend: str
-
-    @property
-    def mutates(self) -> bool:
-        """Whether it is run twice, before and after acceptance."""
-        return self.resend in {"once", "never", "call"}
-
-
-OPERATIONS = {
-    operation.name: operation
-    for operation in (
-        Operation("chat", "POST /chat/completions", "document", "unstored"),
-        Operation("chat-SSE", "POST /chat/completions", "stream", "unstored"),
-        Operation("responses", "POST /responses", "document", "unstored"),
-        Operation("responses-SSE", "POST /responses", "stream", "unstored"),
-        Operation("responses-stored", "POST /responses", "document", "never"),
-        Operation("video create", "POST /videos", "document", "never"),
-        Operation("video get", "GET /videos/{video_id}", "document", "get"),
-        Operation("content", "GET /videos/{video_id}/content", "bytes", "get"),
-        Operation("edit", "POST /videos/edits", "document", "never"),
-        Operation("extend", "POST /videos/extensions", "document", "never"),
-        Operation("character create", "POST /videos/characters", "document", "never"),
-        Operation("character get", "GET /videos/characters/{character_id}", "document", "get"),
-        Operation("client_secrets", "POST /realtime/client_secrets", "document", "once"),
-        Operation("calls", "POST /realtime/calls", "sdp", "call"),
-    )
-}
+VENDORS: Mapping[str, Vendor] = {vendor.name: vendor for vendor in (OPENAI, GEMINI)}
 
 
 @frozen
@@ -102,6 +65,7 @@ class Cell:
     `always`: the fault happens to every attempt; else only to the first one.
     """
 
+    provider: str
     fault: str
     operation: str
     accept: str
@@ -113,38 +77,55 @@ class Cell:
         return int(self.fault.partition(" ")[0])
 
     @property
-    def op(self) -> Operation:
-        return OPERATIONS[self.operation]
+    def vendor(self) -> Vendor:
+        return VENDORS[self.provider]
 
     @property
-    def square(self) -> tuple[str, str]:
-        """Where it stands in the matrix."""
-        return self.fault, self.operation
+    def op(self) -> Operation:
+        return self.vendor.operations[self.operation]
 
-    def __str__(self) -> str:
-        words = [self.fault, self.operation, self.accept, self.mode, "always" if self.always else "once"]
+    @property
+    def square(self) -> tuple[str, str, str]:
+        """Where it stands in the matrix."""
+        return self.provider, self.fault, self.operation
+
+    @property
+    def variant(self) -> str:
+        """Which one of those that stand there it is."""
+        words = [self.accept, self.mode, "always" if self.always else "once"]
         return " | ".join(word for word in words if word)
 
-
-def all_cells() -> list[Cell]:
-    """The whole matrix of one deployment."""
-    cells = []
-    for fault, name in FAULTS.items():
-        for operation in OPERATIONS.values():
-            number = int(fault.partition(" ")[0])
-            twice = operation.mutates and name is not None and number not in REJECTIONS
-            for accept in ("before", "after") if twice else ("",):
-                cells += [
-                    Cell(fault, operation.name, accept, mode, always)
-                    for mode in MODES
-                    for always in ((True, False) if name is not None else (True,))
-                ]
-    return cells
+    def __str__(self) -> str:
+        return " | ".join([*self.square, self.variant])
 
 
-def chosen(seed: int, sample: int | None, only: str) -> list[Cell]:
+def all_cells(providers: Iterable[str] = VENDORS) -> list[Cell]:
+    """The whole matrix of these vendors."""
+    return [
+        cell
+        for provider in providers
+        for fault in FAULTS
+        for operation in VENDORS[provider].operations.values()
+        for cell in _cells(provider, fault, operation)
+    ]
+
+
+def _cells(provider: str, fault: str, operation: Operation) -> Iterator[Cell]:
+    """All of one square."""
+    below_http = FAULTS[fault] is None
+    if below_http and not operation.reached_below_http:
+        return
+    rejection = int(fault.partition(" ")[0]) in REJECTIONS
+    twice = operation.mutates and not below_http and not rejection
+    for accept in ("before", "after") if twice else ("",):
+        for mode in MODES:
+            for always in (True,) if below_http else (True, False):
+                yield Cell(provider, fault, operation.name, accept, mode, always)
+
+
+def chosen(providers: Iterable[str], seed: int, sample: int | None, only: str) -> list[Cell]:
     """The cells whose name contains `only`, or a sample of them: the same for the same seed."""
-    cells = [cell for cell in all_cells() if only in str(cell)]
+    cells = [cell for cell in all_cells(providers) if only in str(cell)]
     # Shuffled in any case: slow ones stand together in the list, and would leave workers idle at the end.
     random.Random(seed).shuffle(cells)
     return cells if sample is None else cells[:sample]

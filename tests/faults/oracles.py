@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 from tests.faults.cells import REJECTIONS, Cell
@@ -29,17 +28,6 @@ __all__ = ["attempts_wanted", "violations"]
 UNSENT = {1, 2, 3, 4, 5, 6}
 OUT_OF_TIME = {3, 6, 8, 9, 10}
 STATUSES = {15: 400, 16: 401, 17: 403, 18: 404, 19: 408, 20: 409, 21: 429, 22: 429, 23: 500, 24: 502, 25: 503, 26: 529}
-CODES = {
-    15: "invalid_value",
-    16: "invalid_api_key",
-    17: "unsupported_country_region_territory",
-    18: "model_not_found",
-    19: "timeout",
-    20: "conflict",
-    21: "rate_limit_exceeded",
-    22: "rate_limit_exceeded",
-    25: "server_is_overloaded",
-}
 CLASSES: dict[int, type[APIError]] = {
     15: BadRequestError,
     16: AuthenticationError,
@@ -69,6 +57,8 @@ STAGES = {
     31: "in headers",
     32: "in body",
 }
+NO_USE = {29, 30}
+"""What is encoded unasked will be so again, and nobody is advised to try."""
 ENDS = {"response.completed", "response.incomplete", "response.failed", "[DONE]"}
 CONTENT = {"content", "response.output_text.delta"}
 ALLOWANCE = 0.35
@@ -102,8 +92,9 @@ def attempts_wanted(cell: Cell) -> int:
     if number in UNSENT:
         return 2 if resend == "call" else 3
     if number == 21:
-        return 1 if resend == "call" else 3
-    if number in REJECTIONS or number in {29, 30, 34}:  # what is encoded unasked will be so again
+        unsafe = resend == "never" and 429 not in cell.vendor.promises
+        return 1 if resend == "call" or unsafe else 3
+    if number in REJECTIONS | NO_USE or number == 34:
         return 1
     if _broke_in_the_body(cell):
         return 1
@@ -112,6 +103,15 @@ def attempts_wanted(cell: Cell) -> int:
     if number == 25 and resend == "once":
         return 3
     return {"unstored": 3, "get": 3, "once": 2, "never": 1, "call": 1}[resend]
+
+
+def requests_wanted(cell: Cell) -> int:
+    """How many requests arrive in all: each attempt makes those before the fault again."""
+    attempts, broken = attempts_wanted(cell), cell.op.before + (cell.number not in UNSENT)
+    whole = broken + cell.op.after
+    if cell.always and not _succeeds(cell):
+        return attempts * broken
+    return whole if attempts == 1 and _succeeds(cell) else broken + (whole if attempts > 1 else 0)
 
 
 def _succeeds(cell: Cell) -> bool:
@@ -126,7 +126,8 @@ def _broke_in_the_body(cell: Cell) -> bool:
 
 
 def _carries(headers: dict[str, str]) -> bool:
-    return bool({"authorization", "x-access-token", "api-key"} & headers.keys()) or "canary" in str(headers)
+    keys = {"authorization", "x-access-token", "api-key", "x-goog-api-key"}
+    return bool(keys & headers.keys()) or "canary" in str(headers)
 
 
 def _happened(record: Record) -> Iterator[str]:
@@ -137,8 +138,8 @@ def _happened(record: Record) -> Iterator[str]:
             yield "fault: it is not proved that it happened"
         if record.tried is not None and record.tried != wanted:
             yield f"O3 attempts: {record.tried} connections, {wanted} wanted"
-        if record.arrivals:
-            yield "fault: a request arrived"
+        if len(record.arrivals) != requests_wanted(cell):
+            yield f"fault: {len(record.arrivals)} requests arrived, {requests_wanted(cell)} wanted"
         return
     expected = wanted if cell.always else 1
     if len(record.happened) != expected:
@@ -148,9 +149,8 @@ def _happened(record: Record) -> Iterator[str]:
             yield f"fault: it happened {happened.stage}"
         if cell.op.mutates and happened.begun != (1 if cell.accept == "after" else 0):
             yield f"fault: {happened.begun} begun when it happened, in a cell {cell.accept or 'of a rejection'}"
-    total = wanted if cell.always else min(2, wanted)
-    if len(record.arrivals) != total:
-        yield f"O3 attempts: {len(record.arrivals)} requests, {total} wanted"
+    if len(record.arrivals) != requests_wanted(cell):
+        yield f"O3 attempts: {len(record.arrivals)} requests, {requests_wanted(cell)} wanted"
 
 
 def _one_job(record: Record) -> Iterator[str]:
@@ -178,9 +178,10 @@ def _right_error(record: Record) -> Iterator[str]:
     if type(error) is not kind:
         yield f"O2 class: {type(error).__name__}, {kind.__name__} wanted: {error}"
         return
-    wanted: dict[str, Any] = {"provider": "openai"}
+    wanted: dict[str, Any] = {"provider": cell.provider}
     if number in STATUSES or number == 34:
-        wanted |= {"status_code": 404 if led_away else STATUSES.get(number, 302), "code": CODES.get(number)}
+        status = STATUSES.get(number, 302)
+        wanted |= {"status_code": 404 if led_away else status, "code": cell.vendor.codes.get(status)}
     elif kind is APIResponseValidationError:
         wanted |= {"status_code": 502}
     else:
@@ -206,8 +207,9 @@ def _in_time(record: Record) -> Iterator[str]:
 def _hint_obeyed(record: Record) -> Iterator[str]:
     """O7: the pause that the upstream asks for is kept, or there is no second attempt."""
     if record.cell.number == 21:
-        for earlier, later in pairwise(record.arrivals):
-            if later - earlier < HINT:
+        for happened in record.happened:
+            earlier, *following = record.arrivals[happened.request :]
+            if following and (later := following[0]) - earlier < HINT:
                 yield f"O7 hint: {later - earlier:.3f} s between attempts, {HINT} s asked for"
     if record.cell.number == 22 and record.seconds > 1:
         yield f"O7 hint: waited {record.seconds:.1f} s in spite of an hour's hint"
@@ -233,13 +235,13 @@ def _advice(record: Record) -> Iterator[str]:
     cell, error = record.cell, record.error
     if error is None or not isinstance(error, APIError):
         return
-    nothing_begun = cell.number in UNSENT | REJECTIONS
+    nothing_begun = cell.number in UNSENT | REJECTIONS or cell.op.looks
     # After the first byte that reached the caller the table lets nothing be sent again.
     final = cell.op.resend in {"never", "call"} or bool(record.events)
     if final and not nothing_begun and error.should_retry is not False:
         yield f"O10 should_retry: {error.should_retry}, False wanted: paid work may have begun"
-    if nothing_begun and cell.number not in REJECTIONS and error.should_retry is False:
-        yield "O10 should_retry: False though nothing was sent"
+    if nothing_begun and cell.number not in REJECTIONS | NO_USE and error.should_retry is False:
+        yield "O10 should_retry: False though nothing was begun"
     wanted = {21: HINT, 22: 3600.0}.get(cell.number)
     if error.retry_after != wanted:
         yield f"O10 retry_after: {error.retry_after}, {wanted} wanted"

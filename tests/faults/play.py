@@ -7,7 +7,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,22 +16,18 @@ from typing import Any
 import anyio
 from attrs import define, field
 from tests.faults.cells import FAULTS as MATRIX
-from tests.faults.cells import REJECTIONS, Cell
+from tests.faults.cells import REJECTIONS, VENDORS, Cell
 from tests.faults.certificates import Authority
 from tests.faults.connections import Place, places
 from tests.faults.leaks import LogBook, Watch, active_connections, rendered, within
+from tests.faults.vendors import CANARIES, EPHEMERAL, HEADER, KEY
 
 from callsheet import AsyncClient, Client
 from callsheet.drive import finish
-from callsheet.testing import FAULTS, FakeUpstream, Fault, Happened
-from callsheet.testing.state import Job, Secret
+from callsheet.testing import FAULTS, FakeUpstream, Fault, Happened, Wire
 
 __all__ = ["HINT", "Record", "World", "play"]
 
-KEY = "sk-canary-5f1d3c9a7b"
-HEADER = "hdr-canary-88e0c41d2f"
-EPHEMERAL = "ek_canary_2c6b90f4ae"
-CANARIES = (KEY, HEADER, EPHEMERAL)
 SHORT, LONG, LONGEST = 0.3, 3.0, 12.0
 SLOW = {3, 6, 8, 9, 10}
 HEAVY = {30, 32}
@@ -39,30 +35,6 @@ HINT = 0.2
 """Seconds: the 2 s of fault 21, scaled."""
 BACKOFF = 0.05
 """By how much the pauses between attempts are scaled."""
-OFFER = (
-    b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
-    b"a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\na=fingerprint:sha-256 AA:BB\r\n"
-)
-TALK: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-ASK: Any = {"model": "m", "input": "hi", "store": False}
-AT: Any = {"provider": "openai"}
-WISH: Any = {"type": "realtime", "model": "m"}
-CALLS: Mapping[str, Callable[[Any, Path], Any]] = {
-    "chat": lambda c, _: c.chat_completions(**TALK),
-    "chat-SSE": lambda c, _: c.chat_completions(**TALK, stream=True),
-    "responses": lambda c, _: c.responses(**ASK),
-    "responses-SSE": lambda c, _: c.responses(**ASK, stream=True),
-    "responses-stored": lambda c, _: c.responses(model="m", input="hi"),
-    "video create": lambda c, _: c.generate_video(prompt="a cat", seconds=4, model="m"),
-    "video get": lambda c, _: c.get_video(video_id="video_1", **AT),
-    "content": lambda c, folder: c.download_video("video_1", to=folder / "got.mp4", **AT),
-    "edit": lambda c, _: c.edit(video="video_1", prompt="at night", **AT),
-    "extend": lambda c, _: c.extend(video="video_1", prompt="on", seconds=4, **AT),
-    "character create": lambda c, folder: c.create_character(name="Mossy", video=folder / "clip.mp4"),
-    "character get": lambda c, _: c.get_character(character_id="char_1", **AT),
-    "client_secrets": lambda c, _: c.mint_realtime_secret(session=WISH),
-    "calls": lambda c, _: c.relay_sdp(sdp=OFFER, ephemeral_key=EPHEMERAL),
-}
 
 
 @define
@@ -100,8 +72,9 @@ class World:
         (self.folder / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(2000))
         authority = Authority(self.folder)
         os.environ["SSL_CERT_FILE"] = str(authority.file)
-        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
-            os.environ.pop(name, None)
+        for vendor in VENDORS.values():
+            for name in vendor.settings.env.values():
+                os.environ.pop(name, None)
         self.places = places(authority)
         self.trap = FakeUpstream()
         self._trapping = self.trap.serve()
@@ -138,7 +111,7 @@ def play(cell: Cell, world: World) -> Record:
     place = world.places.get(cell.number)
     with _upstream(cell, world, place) as (url, fake, fault), Watch() as watch:
         options: dict[str, Any] = {
-            "provider": "openai",
+            "provider": cell.provider,
             "api_key": KEY,
             "base_url": url,
             "settings": {"timeout": deadline, "headers": {"x-access-token": HEADER}},
@@ -171,20 +144,17 @@ def play(cell: Cell, world: World) -> Record:
 
 
 @contextmanager
-def _upstream(cell: Cell, world: World, place: Place | None) -> Iterator[tuple[str, FakeUpstream, Fault | None]]:
+def _upstream(cell: Cell, world: World, place: Place | None) -> Iterator[tuple[str, Wire, Fault | None]]:
     """Where the client is sent, and the fault that waits there."""
-    fake = FakeUpstream(keys={KEY}, video_bytes=4096)
-    now = fake.now()
-    fake.state.jobs["video_1"] = Job(
-        "video_1", "a cat", now, ("completed",), "m", facts={"size": "1280x720", "seconds": "8"}, ended_at=now
-    )
-    fake.state.characters["char_1"] = {"id": "char_1", "name": "Mossy", "created_at": now}
-    fake.state.secrets[EPHEMERAL] = Secret(now + 600, {"type": "realtime", "model": "m"})
     if place is not None:
         place.begin()
+    fake = cell.vendor.wire(place.url if place is not None and cell.op.before else None)
+    if place is not None and not cell.op.before:
         yield place.url, fake, None
         return
-    fault = fake.fail(cell.op.route, _fault(cell, world), None if cell.always else 1)
+    fault = None
+    if place is None:
+        fault = fake.fail(cell.op.route, _fault(cell, world), None if cell.always else 1)
     with fake.serve() as url:
         yield url, fake, fault
 
@@ -235,7 +205,7 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
     """Call, and read a stream to its end. Sync clients answer at once, others are awaited."""
     started = time.monotonic()
     try:
-        result = await _awaited(CALLS[record.cell.operation](client, folder))
+        result = await _awaited(record.cell.vendor.calls[record.cell.operation](client, folder))
         if record.cell.op.answer == "stream":
             if hasattr(result, "__anext__"):
                 async for event in result:

@@ -1,4 +1,4 @@
-"""Run the fault matrix: python3 dev.py faults [--seed N] [--sample 200] [--only SUBSTRING]."""
+"""Run the fault matrix: python3 dev.py faults [--provider NAME] [--seed N] [--sample 300] [--only SUBSTRING]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.faults.cells import FAULTS, OPERATIONS, Cell, chosen  # noqa: E402  found by the line above
+from tests.faults.cells import FAULTS, VENDORS, Cell, chosen  # noqa: E402  found by the line above
 
 __all__ = ["Verdict", "judge", "main", "prove", "run"]
 
@@ -51,9 +51,10 @@ def _prepare() -> None:
     global _world
     faulthandler.enable()
     _world = World()
-    judge(Cell("23 500", "chat", "", "sync", True))  # imports what is imported late, opens what is opened once
+    for provider in VENDORS:  # imports what is imported late, opens what is opened once
+        judge(Cell(provider, "23 500", "chat", "before", "sync", True))
     for mode in ("asyncio", "trio"):
-        judge(Cell("23 500", "character create", "before", mode, True))
+        judge(Cell("openai", "23 500", "character create", "before", mode, True))
     gc.collect()
     gc.freeze()
 
@@ -94,17 +95,23 @@ def run(cells: Sequence[Cell], workers: int) -> Iterator[Verdict]:
             yield from future.result()
 
 
-def _table(verdicts: Sequence[Verdict]) -> str:
-    """Fault by operation: how many were played, or how many of them failed."""
-    played: dict[tuple[str, str], list[bool]] = defaultdict(list)
+def _tables(verdicts: Sequence[Verdict]) -> str:
+    """For each vendor, fault by operation: how many were played, or how many of them failed."""
+    played: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for verdict in verdicts:
         played[verdict.cell.square].append(bool(verdict.violations))
-    names = list(OPERATIONS)
-    lines = [" " * 31 + " ".join(f"{name[:7]:>7}" for name in names)]
+    return "\n".join(_table(provider, played) for provider in VENDORS if any(provider == key[0] for key in played))
+
+
+def _table(provider: str, played: Mapping[tuple[str, str, str], list[bool]]) -> str:
+    names = list(VENDORS[provider].operations)
+    lines = [f"{provider:31}" + " ".join(f"{name.partition(':')[0][:7]:>7}" for name in names)]
+    if any(":" in name for name in names):
+        lines.append(" " * 31 + " ".join(f"{name.partition(': ')[2]:>7}" for name in names))
     for fault in FAULTS:
         row = []
         for name in names:
-            results = played.get((fault, name), [])
+            results = played.get((provider, fault, name), [])
             row.append(f"{sum(results)}!/{len(results)}" if any(results) else str(len(results)) if results else ".")
         if any(word != "." for word in row):
             lines.append(f"{fault:31}" + " ".join(f"{word:>7}" for word in row))
@@ -112,15 +119,15 @@ def _table(verdicts: Sequence[Verdict]) -> str:
 
 
 def _grouped(verdicts: Sequence[Verdict]) -> str:
-    """Each violation once for a fault and an operation, with the cells that have it."""
-    found: dict[tuple[int, str, str, str], list[str]] = defaultdict(list)
+    """Each violation once for a vendor, a fault and an operation, with the cells that have it."""
+    found: dict[tuple[str, int, str, str, str], list[str]] = defaultdict(list)
     for verdict in verdicts:
-        fault, operation = verdict.cell.square
+        provider, fault, operation = verdict.cell.square
         for violation in verdict.violations:
-            found[verdict.cell.number, fault, operation, violation].append(str(verdict.cell).split(" | ", 2)[2])
+            found[provider, verdict.cell.number, fault, operation, violation].append(verdict.cell.variant)
     return "\n".join(
-        f"{fault} | {operation}\n    {violation}\n    in: {'; '.join(sorted(cells))}"
-        for (_, fault, operation, violation), cells in sorted(found.items())
+        f"{provider} | {fault} | {operation}\n    {violation}\n    in: {'; '.join(sorted(cells))}"
+        for (provider, _, fault, operation, violation), cells in sorted(found.items())
     )
 
 
@@ -141,7 +148,10 @@ def prove() -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="dev.py faults", description="Run the fault matrix for one deployment.")
+    parser = argparse.ArgumentParser(
+        prog="dev.py faults", description="Run the fault matrix, by default for all its vendors."
+    )
+    parser.add_argument("--provider", choices=VENDORS, help="for this one only")
     parser.add_argument("--seed", type=int, default=1, help="what the sample and the order are drawn from")
     parser.add_argument("--sample", type=int, help="so many cells instead of all")
     parser.add_argument("--only", default="", help="cells whose name contains this, such as '25 503 | video create'")
@@ -150,7 +160,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     if options.prove:
         return prove()
-    cells = chosen(options.seed, options.sample, options.only)
+    providers = [options.provider] if options.provider else list(VENDORS)
+    cells = chosen(providers, options.seed, options.sample, options.only)
     if not cells:
         parser.error(f"no cell's name contains {options.only!r}")
     started, told, verdicts = time.monotonic(), 0.0, []
@@ -163,7 +174,7 @@ def main(words: Sequence[str] | None = None) -> int:
             print(f"{len(verdicts)} of {len(cells)} cells, {bad} bad", end=end, file=sys.stderr, flush=True)
     bad = sum(bool(verdict.violations) for verdict in verdicts)
     took = time.monotonic() - started
-    print(f"{_table(verdicts)}\n{_grouped(verdicts)}")
+    print(f"{_tables(verdicts)}\n{_grouped(verdicts)}")
     print(f"{len(verdicts)} cells in {took:.0f} s, seed {options.seed}: {bad} with violations")
     return 1 if bad else 0
 

@@ -102,7 +102,8 @@ class Upload:
                 content += chunk
                 if len(content) > most:
                     raise BadRequestError(
-                        f"{self.filename} has more than {most:,} bytes, which is as much as this provider takes here; make it smaller",
+                        f"{self.filename} has more than {most:,} bytes, which is as much as this provider takes here;"
+                        " make it smaller",
                         param=param,
                         code="file_too_large",
                     )

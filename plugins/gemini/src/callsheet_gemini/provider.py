@@ -16,8 +16,8 @@ __all__ = ["GeminiProvider"]
 
 RETIRED_AT = "generativelanguage.googleapis.com"
 RETIRED = (
-    "Google is reported to have retired Veo there on 2026-10-22; set base_url to a server that still speaks this wire, or use another provider"
-    " (`callsheet providers --operation generate_video`)"
+    "Google is reported to have retired Veo there on 2026-10-22; set base_url to a server that still speaks this wire, or"
+    " use another provider (`callsheet providers --operation generate_video`)"
 )
 _VEO = "retired at Google itself (reported: 2026-10-22); works with servers that still speak its wire (base_url)"
 
