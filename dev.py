@@ -6,7 +6,7 @@
     python3 dev.py docs           build the documentation into ./site
     python3 dev.py check          ruff, mypy --strict, code blocks of the docs
     python3 dev.py bench NAME     measure; without NAME, list what can be measured
-    python3 dev.py faults [ARGS]  run the fault matrix (--sample N, --only SUBSTRING, --seed N)
+    python3 dev.py faults [ARGS]  run the fault matrix (--provider NAME, --sample N, --only SUBSTRING, --seed N)
     python3 dev.py COMMAND ...    run any command inside .venv
 
 Needs CPython 3.11 or newer and pip, nothing else. The first run installs into .venv beside this

@@ -7,7 +7,7 @@ import json
 import pytest
 from core.tests.fake_kit import AUTH, MP4, OFFER, WAYS, form, fresh
 
-from callsheet.testing import FAKE_KEY
+from callsheet.testing import FAKE_KEY, Violation
 
 VIDEO = {"prompt": "a cat"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -217,7 +217,7 @@ def test_escaped_names_are_read(way):
     part = way.fake.seen[0].part("video")
     assert (part.filename, part.content_type, part.content) == ('a"\r\nb.mp4', "video/mp4", MP4)
     assert way.fake.seen[0].part("name").text == "Mossy"
-    with pytest.raises(KeyError):
+    with pytest.raises(Violation, match="Missing required parameter: 'model'"):
         way.fake.seen[0].part("model")
 
 

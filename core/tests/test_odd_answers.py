@@ -34,11 +34,11 @@ class Careless(Provider):
         stumble = {
             "key": lambda: job["nothing"],
             "index": lambda: [][0],
-            "type": lambda: len(7),
+            "type": lambda: len(job["id"], 7),
             "attribute": lambda: job.id,
             "value": lambda: int("soon"),
             "model": lambda: Video.model_validate({"id": 7}),
-            "secret": lambda: {}[FAKE_KEY],
+            "secret": lambda: job[FAKE_KEY],
             "bug": lambda: 1 / 0,
         }[request.prompt]
         return stumble()

@@ -235,7 +235,9 @@ def _advice(record: Record) -> Iterator[str]:
     cell, error = record.cell, record.error
     if error is None or not isinstance(error, APIError):
         return
-    nothing_begun = cell.number in UNSENT | REJECTIONS or cell.op.looks
+    # A vendor that turns paid work away, and does not promise that nothing began, is not asked again by anybody.
+    unpromised = cell.number in {21, 22} and cell.op.resend == "never" and 429 not in cell.vendor.promises
+    nothing_begun = (cell.number in UNSENT | REJECTIONS and not unpromised) or cell.op.looks
     # After the first byte that reached the caller the table lets nothing be sent again.
     final = cell.op.resend in {"never", "call"} or bool(record.events)
     if final and not nothing_begun and error.should_retry is not False:

@@ -62,6 +62,10 @@ __all__ = [
 ]
 
 
+LONG_ENOUGH_TO_TELL = 14
+"""Characters of a secret's beginning that may not be shown either: kinds of keys begin alike, and are no secret."""
+
+
 class CallsheetError(Exception):
     """Base of everything this library raises.
 
@@ -120,13 +124,25 @@ def without_secrets(value: Any, secrets: list[str], levels: int = 100) -> Any:
     match value:
         case str():
             for secret in secrets:
-                value = value.replace(secret, "[secret]")
+                value = _struck_out(value, secret)
             return value
         case dict():
             return {without_secrets(k, secrets): without_secrets(v, secrets, levels - 1) for k, v in value.items()}
         case list() | tuple():
             return type(value)(without_secrets(inner, secrets, levels - 1) for inner in value)
     return value
+
+
+def _struck_out(text: str, secret: str) -> str:
+    """A text without a secret, and without the beginning of one that was cut off."""
+    text = text.replace(secret, "[secret]")
+    head = secret[:LONG_ENOUGH_TO_TELL]
+    while len(secret) > LONG_ENOUGH_TO_TELL and (start := text.find(head)) >= 0:
+        end = start + len(head)
+        while end < len(text) and end - start < len(secret) and text[end] == secret[end - start]:
+            end += 1
+        text = f"{text[:start]}[secret]{text[end:]}"
+    return text
 
 
 def _tells(error: BaseException | None, secrets: list[str]) -> bool:

@@ -310,12 +310,21 @@ class IO:
             )
 
     def _guard_secrets(self, url: str, headers: Mapping[str, str]) -> None:
-        """However a secret got into a request: it goes to the account's own origin or nowhere, and not in the open."""
+        """However a secret got into a request: it goes to the account's own origin or nowhere, and not in the open.
+
+        In an address it goes nowhere: addresses are logged, by clients and by servers.
+        """
+        if any(secret in text for secret in self.secrets() for text in (url, unquote_plus(url))):
+            self._guard_origin(url)
+            raise APIResponseValidationError(
+                f"provider '{self.account.provider}' points to an address with a key in it, which is not called: keys go in"
+                " headers",
+                should_retry=False,
+            )
         open_wire = url.lower().startswith("http:") and not is_loopback(url) and not self.account.settings.allow_http
         if self._is_home(url) and not open_wire:
             return
-        carried = [url, unquote_plus(url), *headers.values()]
-        if any(secret in text for secret in self.secrets() for text in carried):
+        if any(secret in text for secret in self.secrets() for text in headers.values()):
             self._guard_origin(url)
             raise ConfigurationError(
                 f"provider '{self.account.provider}': the key would travel unencrypted to {origin(url)[1]}; use https://,"

@@ -56,7 +56,7 @@ FIELD = {
     ("said", "kind", "code", "param", "retry_after", "should_retry"),
     [
         (KEY_IS_WRONG, BadRequestError, "INVALID_ARGUMENT", None, None, None),
-        (LIMIT, RateLimitError, "RESOURCE_EXHAUSTED", None, 3.5, None),
+        (LIMIT, RateLimitError, "RESOURCE_EXHAUSTED", None, 3.5, False),  # Google does not promise that nothing began
         (DAILY, RateLimitError, "RESOURCE_EXHAUSTED", None, None, False),
         (FIELD, BadRequestError, "INVALID_ARGUMENT", "durationSeconds", None, None),
         ({"code": 404, "message": "no", "status": "NOT_FOUND"}, NotFoundError, "NOT_FOUND", None, None, None),

@@ -56,7 +56,6 @@ async def test_a_download(quoted: Any, server: Server, how: str) -> None:
     check(caught.value)
 
 
-@pytest.mark.xfail(reason="a redirect within one origin is followed though its address holds a key, and httpx logs it")
 @pytest.mark.parametrize("mode", ["blocking"], indirect=True)
 async def test_a_download_that_is_redirected(quoted: Any, server: Server, caplog: pytest.LogCaptureFixture) -> None:
     serve_all(server, quotes(KEY, TOKEN)["redirect"])

@@ -53,7 +53,9 @@ async def with_retries(
             unknown = error if _is_ambiguous(error) else None
             delay = delay_before_retry(operation, request, error, io, number)
             if delay is None or time.monotonic() + delay >= io.deadline:
-                if io.outcome == "maybe" and not operation.may_resend_blindly(request, number):
+                if (io.outcome == "maybe" or _unpromised(error, operation, io)) and not operation.may_resend_blindly(
+                    request, number
+                ):
                     error.should_retry = False
                 raise
             if not budget.spend(throttled=error.status_code in {429, 503}):
@@ -88,6 +90,12 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
         # io has noted the refusal as such; what the same attempt sent before may have been accepted.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
     return _is_ambiguous(error) and operation.may_resend_blindly(request, number)
+
+
+def _unpromised(error: APIError, operation: Operation, io: IO) -> bool:
+    """Whether paid work was turned away by a vendor that does not say what became of it."""
+    turned_away = error.status_code in {429, 503} and operation.after_rejection == "if promised"
+    return turned_away and bool(io.sent) and io.sent[-1].billable and not io.sent[-1].refused
 
 
 def _is_ambiguous(error: APIError) -> bool:

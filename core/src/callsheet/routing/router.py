@@ -109,6 +109,7 @@ class Router:
             result.hide(io.secrets())
         if isinstance(result, Video) and result.error is not None:  # `wait` makes an exception of it
             result.error.message = without_secrets(result.error.message, io.secrets())
+            result.error.code = without_secrets(result.error.code, io.secrets())
         if isinstance(result, Stream) and io.operation.billable:
             result.tap(on_end=_say_it_was_begun)
         if isinstance(meta := getattr(result, "meta", None), Meta):

@@ -70,11 +70,11 @@ class Seen:
         return None if value is None else value.partition(";")[0].strip().lower()
 
     def part(self, name: str) -> Part:
-        """The part of that name. KeyError if there is none."""
+        """The part of that name. Violation if there is none."""
         for part in self.form or []:
             if part.name == name:
                 return part
-        raise KeyError(name)
+        raise Violation(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
 
 
 def strict_json(content: bytes, param: str | None = None) -> Any:

@@ -46,7 +46,7 @@ class AzureProvider(OpenAIProvider):
         "all retirement dates that Microsoft published for sora-2 have passed, the last on 2026-11-02",
     )
     notes: ClassVar[Mapping[str, str]] = {
-        name: "sora-2's published retirement dates at Azure have passed"
+        name: "retired at Azure: the published dates of sora-2 have passed; works where a deployment still serves it"
         for name, operation in OPERATIONS.items()
         if operation.route.startswith("/videos")
     }

@@ -39,7 +39,9 @@ class GeminiProvider(Videos, Chat):
         "remix": "vendor cannot",
         "list_videos": "vendor cannot",
         "delete_video": "vendor cannot",
-        "responses": "vendor cannot",
+        **dict.fromkeys(
+            ("responses", "get_response", "delete_response", "cancel_response", "list_input_items"), "vendor cannot"
+        ),
     }
     models: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "veo-3.1-generate-preview": ("generate_video", "extend"),

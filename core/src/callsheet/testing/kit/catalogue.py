@@ -23,7 +23,8 @@ PAGE = "docs/conformance.md"
 class Check:
     """One check. `over` says which of the offered operations it is asked of, one by one; None: of the provider as a whole.
 
-    `vendor`: it needs a vendor's side (a wire) to talk to.
+    `vendor`: it is about what goes to a vendor, and so not asked of embedded providers. (Without a wire nothing but the
+    group S is asked.)
     """
 
     id: str
