@@ -29,12 +29,12 @@ class Careless(Provider):
     @hookimpl
     async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
         if request.prompt == "before":
-            return Video(id={}["id"], status="queued")
+            return Video(id=self.notes["id"], status="queued")
         job = (await io.post_json("/videos", {"prompt": request.prompt})).json()
         stumble = {
             "key": lambda: job["nothing"],
             "index": lambda: [][0],
-            "type": lambda: len(job["id"], 7),
+            "type": lambda: job + 7,
             "attribute": lambda: job.id,
             "value": lambda: int("soon"),
             "model": lambda: Video.model_validate({"id": 7}),

@@ -94,7 +94,7 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
 
 def _unpromised(error: APIError, operation: Operation, io: IO) -> bool:
     """Whether paid work was turned away by a vendor that does not say what became of it."""
-    turned_away = error.status_code in {429, 503} and operation.after_rejection == "if promised"
+    turned_away = error.status_code in {429, 503} and operation.after_rejection != "always"
     return turned_away and bool(io.sent) and io.sent[-1].billable and not io.sent[-1].refused
 
 
