@@ -45,7 +45,10 @@ class KitTests:
         if (cls, name) not in cls._benches:
             named = config.getoption("wire", None)
             wire = _wire(named) if cls.wire is None and named is not None else cls.wire
-            cls._benches[cls, name] = _bench(name, cls.provider, wire)
+            bench = _bench(name, cls.provider, wire)
+            cache: pytest.Cache | None = getattr(config, "cache", None)
+            bench.cache = cache.mkdir("callsheet-mypy") if cache is not None else None
+            cls._benches[cls, name] = bench
         return cls._benches[cls, name]
 
     @classmethod

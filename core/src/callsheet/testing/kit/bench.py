@@ -107,7 +107,10 @@ class Bench:
     wire_kind: type[Wire] | None
     point: EntryPoint | None = None
     """The entry point that it was found by, if it is installed."""
-    _folder: tempfile.TemporaryDirectory[str] = field(factory=tempfile.TemporaryDirectory, init=False, repr=False)
+    cache: Path | None = None
+    """Where what takes long to find out may be kept from one run to the next."""
+    folder: tempfile.TemporaryDirectory[str] = field(factory=tempfile.TemporaryDirectory, init=False, repr=False)
+    """Of this run's own."""
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -128,7 +131,7 @@ class Bench:
         return self.wire_kind(seed="kit", clock=lambda: NOW, **settings)
 
     def account_settings(self, wire: Wire | None) -> Mapping[str, Any]:
-        folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+        folder = Path(tempfile.mkdtemp(dir=self.folder.name))
         return wire.settings(folder) if wire is not None else {}
 
     def desk(
@@ -191,7 +194,7 @@ class Bench:
             return await scene(desk)
 
     def close(self) -> None:
-        self._folder.cleanup()
+        self.folder.cleanup()
 
 
 @define(eq=False)
