@@ -1,12 +1,16 @@
 """Whatever an adapter stumbles over in an answer, the caller gets one of the library's errors, and no paid work twice."""
 
+import json
+
 import pytest
 
 from callsheet import (
     IO,
+    ApiKey,
     APIResponseValidationError,
     BadRequestError,
     Client,
+    DownloadVideo,
     GenerateVideo,
     Provider,
     RateLimitError,
@@ -16,11 +20,13 @@ from callsheet import (
     Stream,
     Upload,
     Video,
+    envelope_error,
     hookimpl,
     reply_error,
 )
 from callsheet.drive import finish
-from callsheet.testing import FAKE_KEY, FakeUpstream
+from callsheet.testing import FAKE_KEY, FakeUpstream, Fault
+from callsheet_openai import OpenAIProvider
 
 
 class Careless(Provider):
@@ -188,3 +194,43 @@ def test_the_error_of_an_answer():
     said = (str(error), error.code, error.param, error.request_id, error.retry_after, error.should_retry, error.body)
     assert said == ("slow down", "slow", "p", "req_1", 3.0, False, {"why": "slow"})
     assert "without saying why" in str(reply_error(Reply(500, {}, b"")))
+
+
+@pytest.mark.parametrize(
+    ("detail", "words", "code"),
+    [
+        ([{"loc": ["body", None], "msg": "No such video.", "type": "not_found"}], "body: No such video.", "not_found"),
+        ([{"loc": ["body", "seed"], "msg": "a"}, {"msg": "b", "type": "x"}], "body.seed: a; b", None),
+        ([], "without saying why", None),
+        ([7, {"loc": []}], "without saying why", None),
+        ("plain", "plain", None),
+    ],
+)
+def test_fastapis_details(detail, words, code):
+    error = envelope_error(Reply(422, {}, json.dumps({"detail": detail}).encode()))
+    assert words in str(error)
+    assert error.code == code
+
+
+def test_a_key_after_a_word():
+    assert ApiKey("authorization", "Key ").headers("k-1", False) == {"authorization": "Key k-1"}
+    assert ApiKey("x-key").headers("k-1", False) == {"x-key": "k-1"}
+    assert ApiKey("x-key").headers("ek-1", True) == {"authorization": "Bearer ek-1"}
+
+
+def test_the_variant_that_is_meant_anyhow():
+    DownloadVideo(video_id="v", variant="video").only("video_id")
+    with pytest.raises(BadRequestError, match="variant"):
+        DownloadVideo(video_id="v", variant="thumbnail").only("video_id")
+
+
+def test_requests_before_a_fault_are_served():
+    fake = FakeUpstream()
+    fake.fail("GET /videos", Fault.status(500), after=1)
+    registry = Registry()
+    registry.register("openai", OpenAIProvider)
+    options = {"api_key": FAKE_KEY, "base_url": "https://v.example/v1", "registry": registry}
+    client = Client("openai/m", transport=fake.blocking_transport(), **options)
+    assert client.list_videos().data == []
+    assert client.list_videos().meta.attempts == 2
+    assert client.list_videos().meta.attempts == 1

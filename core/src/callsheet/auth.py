@@ -27,9 +27,13 @@ class Bearer:
 
 @frozen
 class ApiKey:
-    """The account's key in a header of its own; ephemeral keys as bearers, as everywhere."""
+    """The account's key in a header: `ApiKey("x-api-key")`, or with a word before it: `ApiKey("authorization", "Key ")`.
+
+    Ephemeral keys go as bearers, as everywhere.
+    """
 
     header: str
+    prefix: str = ""
 
     def headers(self, key: str, ephemeral: bool) -> Mapping[str, str]:
-        return Bearer().headers(key, ephemeral) if ephemeral else {self.header: key}
+        return Bearer().headers(key, ephemeral) if ephemeral else {self.header: f"{self.prefix}{key}"}

@@ -46,7 +46,7 @@ def envelope_error(reply: Reply) -> APIStatusError:
     """Read OpenAI's `{"error": {message, code, param}}`, and what is found in its place in the wild.
 
     That is: `error` as a plain string, `{"statusCode": ..., "message": ...}` (API Management), `{"detail": ...}`
-    (FastAPI), a text, and nothing at all.
+    (FastAPI, a text or a list), a text, and nothing at all.
     """
     try:
         document: Any = reply.json()
@@ -58,6 +58,8 @@ def envelope_error(reply: Reply) -> APIStatusError:
     )
     said = fields.get("message") or fields.get("detail") or fields.get("title")
     code = fields.get("code")
+    if isinstance(said, list):
+        said, code = _problems(said, code)
     param = fields.get("param")
     return reply_error(
         reply,
@@ -65,6 +67,14 @@ def envelope_error(reply: Reply) -> APIStatusError:
         code=None if code is None else str(code),
         param=param if isinstance(param, str) else None,
     )
+
+
+def _problems(said: list[Any], code: Any) -> tuple[str | None, Any]:
+    """FastAPI's list of what is wrong with a request: where, in which words, and of which type."""
+    told = [one for one in said if isinstance(one, dict) and one.get("msg")]
+    places = [".".join(str(step) for step in one.get("loc") or () if step is not None) for one in told]
+    words = [f"{place}: {one['msg']}" if place else str(one["msg"]) for place, one in zip(places, told, strict=True)]
+    return "; ".join(words) or None, code or (told[0].get("type") if told else None)
 
 
 def reply_error(

@@ -133,6 +133,11 @@ class DownloadVideo(GetVideo):
     range: Annotated[str, Field(pattern=r"^bytes=([0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$")] | None = None
     if_range: str | None = None
 
+    def only(self, *fields: str, options: bool = True) -> None:
+        """As everywhere; the variant "video" is what is meant where none is said."""
+        kept = {*fields, "variant"} if self.variant == "video" else fields
+        super().only(*kept, options=options)
+
     def range_headers(self) -> dict[str, str]:
         """The headers that ask for the range, if one is wanted."""
         wanted = {"range": self.range, "if-range": self.if_range}

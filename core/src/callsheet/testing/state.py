@@ -25,7 +25,7 @@ class Job:
     states: Sequence[str]
     model: str | None = None
     failure: tuple[str, str] | None = None
-    """Code and message, if it is going to fail."""
+    """Code and message, if it is going to fail (which it has when `status` is "failed")."""
     facts: dict[str, Any] = field(factory=dict)
     looks: int = 0
     ended_at: int | None = None

@@ -106,7 +106,8 @@ class Wire:
         self.connections = 0
         """How many connections to its servers are open."""
         self._lock = threading.RLock()
-        self._faults: list[tuple[str | None, Fault, float]] = []
+        self._faults: list[tuple[str | None, Fault | None, float]] = []
+        """Which route, what happens to it (None: it is served well), and how often."""
         self._failures: list[tuple[str, str]] = []
         self._rehearsing = False
 
@@ -133,16 +134,17 @@ class Wire:
 
         return AsyncFakeTransport(self)
 
-    def fail(self, route: str | None, fault: Fault, times: int | None = 1) -> Fault:
+    def fail(self, route: str | None, fault: Fault, times: int | None = 1, *, after: int = 0) -> Fault:
         """Let a fault happen to the next requests of a route ("POST /videos", None for any), `times` of them or all.
 
         Faults wait in line; when they are used up, service is normal again. One that happens after acceptance waits for
-        a request that is accepted.
+        a request that is accepted. So many requests as `after` says are served well before.
         """
         if route is not None and route not in {known.name for known in self.routes}:
             names = ", ".join(known.name for known in self.routes)
             raise ValueError(f"there is no route {route!r}; there are: {names}")
         with self._lock:
+            self._faults += [(route, None, 1)] * after
             self._faults.append((route, fault, float("inf") if times is None else times))
         return fault
 
@@ -164,7 +166,7 @@ class Wire:
             route, ids = find_route(self.routes, self.prefix, method, path)
             seen.route = route.name if route else None
             fault = self._waiting(seen.route)
-            if fault is None:
+            if fault is None:  # there is none, or its time has not come
                 return self._dressed(self._served(seen, route, ids), seen).steps()
             if fault.after_accept:
                 answer = self._served(seen, route, ids)
@@ -205,13 +207,18 @@ class Wire:
         model: str | None = None,
         **facts: Any,
     ) -> Job:
-        """Accept a job, and write it into the book. `id` is made up if there is none; `facts` are kept with it."""
+        """Accept a job, and write it into the book. `id` is made up if there is none; `facts` are kept with it.
+
+        A job that is going to fail has a `failure`, code and message, from its beginning.
+        """
         failure = self._next_failure()
         states = self.states or ("queued", *("in_progress",) * (self.polls_until_done - 1), "completed")
         if not self.states and not self.polls_until_done:
             states = ("completed",)
         if failure:
             states = (*states[:-1], "failed")
+        elif states[-1] == "failed":
+            failure = ("server_error", "The job failed.")
         named = [state for state in states if state in self.job_states or state == self.unknown_state]
         job = Job(id or self.state.new_id(f"{kind}_"), prompt, self.now(), named, model, failure, facts)
         self.state.jobs[job.id] = job
@@ -231,6 +238,10 @@ class Wire:
         job.looks += 1
         self._settle(job)
         return job
+
+    def id_of(self, job: Job) -> str:
+        """What the provider calls a job: where the vendor's own id is not enough to find it again, more than that."""
+        return job.id
 
     def film_of(self, id: str, variant: str = "video") -> bytes:
         """The bytes of a job's video ("video"), or of a "thumbnail" or "spritesheet" of it."""
@@ -290,7 +301,12 @@ class Wire:
             job.ended_at = self.now()
 
     def _waiting(self, route: str | None) -> Fault | None:
-        return next((fault for wanted, fault, _ in self._faults if wanted in {None, route}), None)
+        for number, (wanted, fault, _) in enumerate(self._faults):
+            if wanted in {None, route}:
+                if fault is None:
+                    del self._faults[number]
+                return fault
+        return None
 
     def _use_up(self, fault: Fault) -> None:
         number = next(number for number, waiting in enumerate(self._faults) if waiting[1] is fault)

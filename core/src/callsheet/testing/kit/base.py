@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
@@ -120,7 +121,14 @@ def _bench(name: str, given: str | type[Provider] | None, wire: type[Wire] | Non
         ) from error
     if not (isinstance(kind, type) and issubclass(kind, Provider)):
         raise pytest.UsageError(f"S01: {name} ({point.value}) is no class derived from callsheet.Provider")
-    return Bench(name, kind, wire or wire_of(name), point)
+    try:
+        return Bench(name, kind, wire or wire_of(name), point)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
+        raise pytest.UsageError(
+            f"the wire of {name} does not load ({place}): {type(error).__name__}: {error}"
+        ) from error
 
 
 def _wire(named: str) -> type[Wire]:

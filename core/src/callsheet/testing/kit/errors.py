@@ -7,6 +7,8 @@ import json
 import pickle
 import socket
 from email.utils import formatdate
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import MODES, NOW, Bench, Desk
 from callsheet.testing.kit.catalogue import any_operation, check
 from callsheet.testing.kit.samples import sample
-from callsheet.testing.kit.sent import Outcome, asked
+from callsheet.testing.kit.sent import Outcome, asked, requests_of, upstream_id
 from callsheet.testing.kit.upsets import answered
 from callsheet.testing.refusals import Refusal
 from callsheet.testing.wire import Wire
@@ -67,10 +69,8 @@ class ErrorTests(KitTests):
         If this fails: let io raise what `Provider.error` makes of the answer; override `error` where your vendor spells it
         in another way, by `status_error`.
         """
-        for status in STATUSES:
-            done, wire = _failing(bench, operation, Fault.status(status, message=WORDS, code="goose"))
-            if not done.seen:
-                pytest.skip(f"{operation} asks the vendor nothing")
+        for status, place in product(STATUSES, _places(bench, operation)):
+            done, wire = _failing(bench, operation, Fault.status(status, message=WORDS, code="goose"), place)
             wanted = type(status_error(status, ""))
             assert done.error is not None, f"{operation}: {status} is no error"
             assert type(done.error) is wanted, (
@@ -80,6 +80,7 @@ class ErrorTests(KitTests):
             told = json.dumps(wire.error_document(Refusal(WORDS, status, code="goose")))
             kept = WORDS in str(done.error) or WORDS not in told  # some vendors have words of their own for a status
             assert kept, f"{operation}: {status} lost the vendor's words: {done.error}"
+            assert done.error.code == "goose" or '"goose"' not in told, f"{operation}: {status} lost the vendor's code"
             given = wire.extra_headers(wire.seen[-1]).get("x-request-id")
             assert given in {None, done.error.request_id}, f"{operation}: {status} lost the request id {given}"
             assert done.error.provider == bench.name
@@ -134,12 +135,10 @@ class ErrorTests(KitTests):
         If this fails: take what you need from `reply.document()`; a field that must be there is read by `document["id"]`.
         """
         kept_raw = not issubclass(OPERATIONS[operation].result or Result, Result)
-        for name, (content, kind) in GARBAGE.items():
+        for (name, (content, kind)), place in product(GARBAGE.items(), _places(bench, operation)):
             if kept_raw and name == "numbers for texts":
                 continue  # documents are handed on as they came
-            done = _guarded(bench, operation, answered(content, kind), name)
-            if not done.seen:
-                pytest.skip(f"{operation} asks the vendor nothing")
+            done = _guarded(bench, operation, answered(content, kind), name, place)
             if operation not in TAKES_ANYTHING:
                 assert done.error is not None, f"{operation}: {name} was taken for an answer: {done.result!r:.200}"
         lie = answered(b'{"id": "x"}', content_encoding="gzip")
@@ -152,12 +151,9 @@ class ErrorTests(KitTests):
 
         If this fails: let errors of io pass, or `raise ... from` them.
         """
-        if not asked(bench, operation).seen:
-            pytest.skip(f"{operation} asks the vendor nothing")
-        for mode in MODES:
-            done = asked(
-                bench, operation, mode=mode, before=lambda w: w.fail(None, Fault.reset_before_headers(), times=None)
-            )
+        for mode, place in product(MODES, _places(bench, operation)):
+            reset = partial(_fail, Fault.reset_before_headers(), place)
+            done = asked(bench, operation, mode=mode, before=reset)
             assert isinstance(done.error, APIConnectionError), f"{operation}, {mode}: a reset became {done.error!r}"
             done = asked(
                 bench,
@@ -231,15 +227,27 @@ class ErrorTests(KitTests):
                     assert getattr(other, name) == getattr(done.error, name), f"{name} is lost on the way"
 
 
-def _failing(bench: Bench, operation: str, fault: Fault) -> tuple[Outcome, Wire]:
-    """What a call comes to when every request of it fails in one way."""
+def _fail(fault: Fault, place: int, wire: Wire) -> None:
+    wire.fail(None, fault, times=None, after=place)
+
+
+def _places(bench: Bench, operation: str) -> range:
+    """The requests that a call sends, by their numbers: what goes wrong may go wrong with each."""
+    number = requests_of(bench, operation)
+    if not number:
+        pytest.skip(f"{operation} asks the vendor nothing")
+    return range(number)
+
+
+def _failing(bench: Bench, operation: str, fault: Fault, place: int = 0) -> tuple[Outcome, Wire]:
+    """What a call comes to when, from the request number `place` on, every one fails in one way."""
     wire = bench.wire()
-    return asked(bench, operation, wire=wire, before=lambda w: w.fail(None, fault, times=None)), wire
+    return asked(bench, operation, wire=wire, before=partial(_fail, fault, place)), wire
 
 
-def _guarded(bench: Bench, operation: str, fault: Fault, name: str) -> Outcome:
+def _guarded(bench: Bench, operation: str, fault: Fault, name: str, place: int = 0) -> Outcome:
     try:
-        return asked(bench, operation, before=lambda wire: wire.fail(None, fault, times=None), after=_read)
+        return asked(bench, operation, before=partial(_fail, fault, place), after=_read)
     except (pytest.fail.Exception, pytest.skip.Exception):
         raise
     except Exception as error:
@@ -275,7 +283,7 @@ def _unreached(bench: Bench, operation: str, url: str, fields: dict[str, Any]) -
     transport = Hasty()
     desk = bench.desk(transport, bench.wire(), url + bench.wire().prefix)
     # Ids name their account, and another address is another account: the vendor's own ids are told instead.
-    told = {name: _upstream(desk, value) for name, value in fields.items()}
+    told = {name: upstream_id(desk, value) for name, value in fields.items()}
     try:
         finish(desk.call(operation, **told, timeout=5))
     except CallsheetError as error:
@@ -284,17 +292,6 @@ def _unreached(bench: Bench, operation: str, url: str, fields: dict[str, Any]) -
         desk.close()
         transport.close()
     return None
-
-
-def _upstream(desk: Desk, value: Any) -> Any:
-    """The vendor's own id, where a value is a managed one."""
-    if isinstance(value, str) and "_" in value:
-        for kind in ("character", "video", "resp", "rtc"):
-            try:
-                return desk.router.ids.decode(value, kind).upstream
-            except CallsheetError:
-                continue
-    return value
 
 
 def _unknown_host(*_: Any, **__: Any) -> Any:

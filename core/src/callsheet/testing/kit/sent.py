@@ -14,7 +14,7 @@ from callsheet.testing.refusals import Violation
 from callsheet.testing.seen import Seen
 from callsheet.testing.wire import Wire
 
-__all__ = ["Outcome", "asked", "document_of", "leaves", "plain", "spelled"]
+__all__ = ["Outcome", "asked", "document_of", "leaves", "plain", "requests_of", "spelled", "upstream_id"]
 
 _NOT_COMPARED = {"content-type", "content-length", "host", "transfer-encoding"}
 """Headers that follow from the rest, or from where the vendor is."""
@@ -74,6 +74,11 @@ def asked(
     return bench.play(scene, mode, wire)
 
 
+def requests_of(bench: Bench, operation: str) -> int:
+    """How many requests a right call sends: each of them may go wrong."""
+    return len(asked(bench, operation).seen)
+
+
 def document_of(seen: Seen) -> Any:
     """The JSON document of a request, the parts of its form, or its body."""
     if seen.content_type == "application/json" or (seen.content_type or "").endswith("+json"):
@@ -118,3 +123,14 @@ def plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(exclude={"created_at"})
     return getattr(value, "raw", value)
+
+
+def upstream_id(desk: Desk, value: Any) -> Any:
+    """The vendor's own id, where a value is a managed one."""
+    if isinstance(value, str) and "_" in value:
+        for kind in ("character", "video", "resp", "rtc"):
+            try:
+                return desk.router.ids.decode(value, kind).upstream
+            except CallsheetError:
+                continue
+    return value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import tracemalloc
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -24,11 +26,12 @@ from callsheet.errors import APIConnectionError
 from callsheet.exchange import Outgoing
 from callsheet.ids import IdCodec
 from callsheet.testing.kit.base import KitTests
-from callsheet.testing.kit.bench import MODES, Bench
+from callsheet.testing.kit.bench import MODES, Bench, Desk
 from callsheet.testing.kit.catalogue import any_operation, check, has_text, one_of, takes_body
-from callsheet.testing.kit.samples import IDS, MANY, ODD, TOGETHER, text_field
-from callsheet.testing.kit.sent import Outcome, asked, document_of, leaves, plain, spelled
+from callsheet.testing.kit.samples import IDS, MANY, ODD, TOGETHER, sample, text_field
+from callsheet.testing.kit.sent import Outcome, asked, document_of, leaves, plain, spelled, upstream_id
 from callsheet.testing.kit.upsets import more_fields
+from callsheet.testing.seen import Seen
 
 __all__ = ["WireTests"]
 
@@ -46,7 +49,7 @@ OPTIONS: dict[str, Any] = {
     "x_kit_deep": {"a": [1, "é"]},
 }
 UNKNOWN_MODEL = "kit-unheard-of-7"
-NASTY_IDS = ("a/b", "a?b=c#d", "../../a", "a%2Fb", "é ü")
+NASTY_IDS = ("a/b", "a?kit=c#d", "../../a", "a%2Fb", "é ü")
 EXAMPLES = settings(
     max_examples=40, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -75,7 +78,8 @@ class WireTests(KitTests):
         """What is returned is what the operation promises, also when the vendor's answer has fields that nobody knows.
 
         If this fails: build the result from the fields that you know, and let the others be; a document that is handed on
-        is handed on whole. Ids are the vendor's own; `seconds` of an extension is the whole's.
+        is handed on whole. Ids are the vendor's own, or what the wire's `id_of` makes of them; `seconds` of an extension is
+        the whole's.
         """
         done = asked(bench, operation)
         assert done.error is None, f"{operation} failed: {done.error!r}"
@@ -145,7 +149,8 @@ class WireTests(KitTests):
         """
         if operation in IDS:
             for id in NASTY_IDS:
-                _arrives_as_an_id(asked(bench, operation, {IDS[operation]: id}), operation, id)
+                _opens_nothing_else(asked(bench, operation, {IDS[operation]: id}), operation, id)
+            self._spoiled_ids(bench, operation)
         if not has_text(operation):
             return
 
@@ -164,6 +169,28 @@ class WireTests(KitTests):
         for text in NASTY:
             holds = example(text)(holds)
         holds()
+
+    def _spoiled_ids(self, bench: Bench, operation: str) -> None:
+        """The vendor's own ids arrive; and with something at their end that means something in an address, that opens none."""
+        for end in ("", "/../kit", "?kit=1", "%2Fkit", "#kit"):
+            with contextlib.suppress(pytest.skip.Exception):
+
+                async def scene(desk: Desk, end: str = end) -> tuple[str, list[Seen]]:
+                    fields = await sample(desk, operation)
+                    id: str = upstream_id(desk, fields.get(IDS[operation], "kit-0"))
+                    start = len(desk.wire.seen) if desk.wire is not None else 0
+                    with contextlib.suppress(CallsheetError):
+                        await desk.call(operation, **{**fields, IDS[operation]: id + end})
+                    return id, desk.wire.seen[start:] if desk.wire is not None else []
+
+                id, seen = bench.play(scene)
+                said = [text for one in seen for text in (unquote(one.path), *_texts(one))]
+                lost = [part for part in id.split("/") if seen and not any(part in text for text in said)]
+                assert end or not lost, f"{operation}: the id {id!r} did not reach the vendor"
+                for one in seen[-1:]:
+                    assert not end or end not in one.path, f"{operation}: {end!r} in an id is part of {one.path!r}"
+                    named = [name for name, _ in one.query]
+                    assert "kit" not in named, f"{operation}: {end!r} in an id adds a parameter to {one.path!r}"
 
     @check("W06", over=one_of(MANY))
     def test_w06_any_valid_request(self, bench: Bench, operation: str) -> None:
@@ -211,6 +238,8 @@ class WireTests(KitTests):
                 fine = done.error is None or _refuses(done, name)
                 assert fine, f"{operation} with {name}={value!r:.40} failed without naming it: {done.error!r}"
             told = [done for done in ways if done.error is not None or [spelled(seen) for seen in done.seen] != plainly]
+            sent = [tuple(spelled(seen) for seen in done.seen) for done in ways if done.error is None]
+            assert len(set(sent)) == len(sent), f"{operation}: two values of {name} are sent alike, of {values!r:.80}"
             # One value of several may be what is sent anyhow.
             assert len(told) >= max(1, len(values) - 1), f"{operation}: {name} is dropped: the vendor never hears of it"
         for name, values in ODD.get(operation, {}).items():
@@ -323,7 +352,8 @@ def _has_the_vendors_id(done: Outcome, operation: str) -> None:
     """A job's id is the vendor's own."""
     if isinstance(done.result, Video) and done.wire is not None and done.wire.state.jobs:
         upstream = IdCodec().decode(done.result.id, "video").upstream
-        assert upstream in done.wire.state.jobs, f"{operation} calls the job {upstream!r}, which the vendor does not"
+        known = [done.wire.id_of(job) for job in done.wire.state.jobs.values()]
+        assert upstream in known, f"{operation} calls the job {upstream!r}; by the wire's id_of it is one of {known}"
 
 
 def _tells_the_total(done: Outcome, operation: str) -> None:
@@ -347,12 +377,17 @@ def _holds(document: Any, name: str, value: Any) -> bool:
     return False
 
 
-def _arrives_as_an_id(done: Outcome, operation: str, id: str) -> None:
+def _texts(seen: Seen) -> list[str]:
+    return [str(leaf) for leaf in (*leaves(seen.query), *leaves(document_of(seen)))]
+
+
+def _opens_nothing_else(done: Outcome, operation: str, id: str) -> None:
+    """An id may be cut into its parts, each of which is escaped; what is special in it never is in an address as it is."""
     for seen in done.seen[-1:]:
-        in_body = id in [*leaves(document_of(seen)), *leaves(seen.query)]
-        assert in_body or path_segment(id) in seen.path, (
-            f"{operation}: the id {id!r} is part of the address {seen.path!r} without being escaped"
-        )
+        named = [name for name, _ in seen.query]
+        plainly = id in seen.path and path_segment(id) != id
+        assert not plainly, f"{operation}: the id {id!r} stands in the address {seen.path!r} without being escaped"
+        assert "kit" not in named, f"{operation}: the id {id!r} adds a parameter to the address {seen.path!r}"
 
 
 def _refuses(done: Outcome, field: str) -> bool:
