@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -22,6 +23,8 @@ from pydantic import (
 from callsheet import headers
 from callsheet.body import Upload
 from callsheet.errors import BadRequestError
+
+log = logging.getLogger("callsheet.models")
 
 __all__ = [
     "PATHS_ARE_FILES",
@@ -152,6 +155,7 @@ class Result(Model):
         except ValidationError:
             if cls.model_fields[str(info.field_name)].is_required():
                 raise
+            log.warning("%s.%s is left out: its value is of no use there", cls.__name__, info.field_name)
             return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
 
     @property

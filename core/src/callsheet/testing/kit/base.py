@@ -91,14 +91,34 @@ class KitTests:
     @pytest.fixture(autouse=True)
     def _applies(self, request: pytest.FixtureRequest, bench: Bench) -> None:
         check: Check | None = getattr(request.function, "callsheet_check", None)
-        if check is None or check.group == "shape":
+        if check is None or (check.group == "shape" and check.over is None):
             return
         if bench.kind.embedded and check.vendor:
             pytest.skip("the provider is embedded: there is no vendor behind it")
         if bench.wire_kind is None and not bench.kind.embedded:
+            if check.group == "shape":
+                return
             pytest.skip(
                 "no vendor to talk to: ship a Wire (an entry point in the group callsheet.wires), or name one by --wire"
             )
+        callspec = getattr(request.node, "callspec", None)
+        operation = callspec.params.get("operation") if callspec is not None else None
+        if operation and check.id != "W01" and not bench.kind.embedded and _does_not_work(bench, operation):
+            pytest.skip(f"not asked: {operation} does not work at all; see W01")
+
+
+def _does_not_work(bench: Bench, operation: str) -> bool:
+    """Whether W01 fails for an operation: then all else about it would fail, too, and say less."""
+    from callsheet.testing.kit.sent import asked
+
+    if operation not in bench.working:
+        try:
+            bench.working[operation] = asked(bench, operation).error is None
+        except pytest.skip.Exception:
+            bench.working[operation] = True  # it can't be asked, and the check will say why
+        except (Exception, pytest.fail.Exception):
+            bench.working[operation] = False
+    return not bench.working[operation]
 
 
 def provider_under_test(name: str, wire: str | None = None) -> Bench:

@@ -107,6 +107,8 @@ class Bench:
     wire_kind: type[Wire] | None
     point: EntryPoint | None = None
     """The entry point that it was found by, if it is installed."""
+    working: dict[str, bool] = field(factory=dict, init=False)
+    """The operations that were tried, and whether they work at all."""
     cache: Path | None = None
     """Where what takes long to find out may be kept from one run to the next."""
     folder: tempfile.TemporaryDirectory[str] = field(factory=tempfile.TemporaryDirectory, init=False, repr=False)
@@ -214,7 +216,7 @@ class Desk:
         options = {name: value for name, value in fields.items() if name not in known}
         named = {name: value for name, value in fields.items() if name in known}
         if OPERATIONS[operation].takes_model and "model" not in named:
-            named["model"] = self.model(operation)
+            named["model"] = self.model(operation)  # model=None means: none
         request, _ = build_request(operation, named, {"extra_body": options}, sync=False)
         return await self.router.call(operation, request, self.transport, provider=self.bench.name, timeout=timeout)
 

@@ -58,11 +58,11 @@ def watched() -> Iterator[list[str]]:
 
 
 @contextmanager
-def overheard() -> Iterator[io.StringIO]:
-    """All that is logged or printed inside of the context."""
+def overheard(logger: str = "") -> Iterator[io.StringIO]:
+    """All that is printed, and logged to a logger (or all of them), inside of the context."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)
-    root = logging.getLogger()
+    root = logging.getLogger(logger)
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)

@@ -7,12 +7,13 @@ from callsheet.testing.kit.job_tests import JobTests
 from callsheet.testing.kit.leaks import LeakTests
 from callsheet.testing.kit.shape import ShapeTests
 from callsheet.testing.kit.streams import StreamTests
+from callsheet.testing.kit.uploads import UploadTests
 from callsheet.testing.kit.wire_tests import WireTests
 
 __all__ = ["ProviderTests"]
 
 
-class ProviderTests(ShapeTests, WireTests, JobTests, StreamTests, ErrorTests, LeakTests):
+class ProviderTests(ShapeTests, WireTests, UploadTests, JobTests, StreamTests, ErrorTests, LeakTests):
     """The conformance kit. A subclass says which provider it is about, and how its vendor speaks.
 
         class TestAcme(ProviderTests):
