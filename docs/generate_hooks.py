@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from in_words import alias_docs, fields, members, signature, type_words
+from generated import whole
+from in_words import alias_docs, fields, line, listed, prose, signature, type_words
 from pydantic import BaseModel
 
 import callsheet
@@ -61,9 +62,10 @@ class Acme(Provider):
         return Video.model_validate(reply.json())
 ```
 
-A hook that is left out is refused for you. Ids in requests and results are the vendor's own: the router turns them into
-Callsheet's and back. `request.model` is the vendor's name of the model. Fields that the caller added (`extra_body`) are
-kept in `request.wire()`, which holds what was set and nothing else.
+A hook that is left out is refused for you. Ids in requests and results are the vendor's own, or [what you make of
+them](write-a-provider.md#when-the-vendors-id-is-not-enough), in at most 350 bytes: callers see Callsheet's, which the
+router makes of yours and turns back. `request.model` is the vendor's name of the model. Fields that the caller added
+(`extra_body`) are kept in `request.wire()`, which holds what was set and nothing else.
 """
 
 
@@ -74,27 +76,28 @@ def page() -> str:
         _overview(),
         *(_hook(OPERATIONS[name]) for name in HOOKS),
         "## The provider class\n",
-        _prose(Provider),
-        _members(Provider, frozenset(HOOKS)),
+        prose(Provider),
+        listed(Provider, frozenset(HOOKS)),
         "## Settings\n",
         "`Settings`, the class of an account's settings, derives from `ProviderSettings`.\n",
-        _prose(callsheet.ProviderSettings),
+        prose(callsheet.ProviderSettings),
         _table(callsheet.ProviderSettings),
         "## io\n",
-        _prose(callsheet.IO),
-        _members(callsheet.IO, INSIDE),
+        prose(callsheet.IO),
+        listed(callsheet.IO, INSIDE),
         "## What goes through io\n",
         "With `answer = await io.stream(request)`, a stream of events is `Stream(SSEEvents(answer))` and a file"
         " `await Download.of(answer)`.\n",
-        *(f"### {kind.__name__}\n\n{_prose(kind)}\n{_members(kind)}" for kind in HELPERS),
+        *(f"### {kind.__name__}\n\n{prose(kind)}\n{listed(kind)}" for kind in HELPERS),
         "## Functions\n",
         *_functions(),
         "## Results\n",
         *(_model(kind) for kind in _results()),
         "## Types\n",
-        "What callers may give. A hook sees a text, and of `File` an [`Upload`](#upload).\n",
-        "".join(f"- `{name}`: {_line(doc)}\n" for name, doc in alias_docs().items()),
-        *(f"### {kind.__name__}\n\n{_prose(kind)}\n{_table(kind)}" for kind in _nested()),
+        "What callers may give. A hook sees a text, of `File` an [`Upload`](#upload), of `ResourceId` the id that it gave"
+        " out itself.\n",
+        "".join(f"- `{name}`: {line(doc)}\n" for name, doc in alias_docs().items()),
+        *(f"### {kind.__name__}\n\n{prose(kind)}\n{_table(kind)}" for kind in _nested()),
         "## Errors\n",
         f"```text\n{_tree()}\n```\n",
         "[Errors](using.md#errors) says what callers make of them. `Provider.error` turns an error answer into one; a hook may\n"
@@ -123,12 +126,12 @@ def _hook(operation: Operation) -> str:
         [
             f"### {operation.name}\n",
             f"`async def {operation.name}(self, request: {request.__name__}, io: IO) -> {' | '.join(map(_name, kinds))}`\n",
-            _line(doc) + "\n",
+            line(doc) + "\n",
             f"- Returns {' or '.join(map(_link, kinds))}.",
             f"- OpenAI's route, and the gateway's: `{operation.method} /v1{operation.route}`.",
             f"- {_money(operation)}",
             "",
-            f"**{request.__name__}**: {_line(inspect.getdoc(request) or '')}\n",
+            f"**{request.__name__}**: {line(inspect.getdoc(request) or '')}\n",
             _table(request, frozenset() if operation.takes_model else frozenset({"model"})),
         ]
     )
@@ -188,43 +191,29 @@ def _nested() -> list[type[BaseModel]]:
 
 
 def _model(kind: type) -> str:
-    table = _table(kind) if issubclass(kind, BaseModel) else _members(kind, frozenset({"managed"}))
+    table = _table(kind) if issubclass(kind, BaseModel) else listed(kind, frozenset({"managed"}))
     base = (
         "A [`Document`](#document): give it the JSON object that came, as `raw`.\n"
         if models.Document in kind.__bases__
         else ""
     )
-    return f"### {kind.__name__}\n\n{_prose(kind)}\n{base}\n{table}"
+    return f"### {kind.__name__}\n\n{prose(kind)}\n{base}\n{table}"
 
 
 def _table(kind: type[BaseModel], leave_out: frozenset[str] = frozenset()) -> str:
     rows = [
-        f"| `{field.name}` | {field.type} | {'required' if field.required else field.default} | {_line(field.doc)} |"
+        f"| `{field.name}` | {field.type} | {'required' if field.required else field.default} | {line(field.doc)} |"
         for field in fields(kind, leave_out)
     ]
     return "\n".join(["| field | type | default | |", "|---|---|---|---|", *rows, ""]) if rows else ""
-
-
-def _members(kind: type, leave_out: frozenset[str] = frozenset()) -> str:
-    found = [f"- `{signature}`" + (f": {_line(doc)}" if doc else "") for signature, doc in members(kind, leave_out)]
-    return "\n".join([*found, ""])
 
 
 def _functions() -> Iterator[str]:
     for name in callsheet.__all__:
         function = getattr(callsheet, name)
         if inspect.isfunction(function) and name not in {*OPERATIONS, "wait", "providers"}:
-            yield f"- `{signature(function)}`: {_line(inspect.getdoc(function) or '')}"
+            yield f"- `{signature(function)}`: {line(inspect.getdoc(function) or '')}"
     yield ""
-
-
-def _prose(kind: type) -> str:
-    return inspect.cleandoc(kind.__doc__ or "") + "\n"
-
-
-def _line(doc: str) -> str:
-    """A docstring as one line, as a table's cell and a list's item want it."""
-    return " ".join(doc.split()).replace("|", "\\|")
 
 
 def _name(kind: type) -> str:
@@ -239,13 +228,5 @@ def _tree() -> str:
     return inspect.cleandoc((errors.__doc__ or "").partition("\n\n")[2].partition("\n\nNames below")[0])
 
 
-def main(words: list[str]) -> None:
-    text = page()
-    if words != ["--check"]:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        sys.exit(f"{PAGE.name} is not what the contract says: run python docs/{Path(__file__).name}")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    whole(PAGE, page(), sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Parts of pages that a script writes, between <!-- NAME: ... --> and <!-- NAME ends -->; the rest is written by hand."""
+"""Pages that a script writes, or parts of them: between <!-- NAME: ... --> and <!-- NAME ends -->."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import re
 import sys
 from pathlib import Path
 
-__all__ = ["put"]
+__all__ = ["put", "whole"]
+
+
+def whole(page: Path, text: str, words: list[str]) -> None:
+    """Write a page. With the word --check: raise SystemExit if it is not what would be written."""
+    if words != ["--check"]:
+        page.write_text(text, encoding="utf-8")
+    elif not page.exists() or page.read_text(encoding="utf-8") != text:
+        sys.exit(f"{page.name} is not current: run python docs/{Path(sys.argv[0]).name}")
 
 
 def put(page: Path, name: str, text: str, words: list[str]) -> None:

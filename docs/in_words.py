@@ -7,7 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -16,7 +16,21 @@ from pydantic.fields import FieldInfo
 
 from callsheet.models import base
 
-__all__ = ["ALIASES", "Field", "alias_docs", "fields", "members", "signature", "type_words", "variables"]
+__all__ = [
+    "ALIASES",
+    "Field",
+    "alias_docs",
+    "assigned",
+    "constructor",
+    "fields",
+    "line",
+    "listed",
+    "members",
+    "prose",
+    "signature",
+    "type_words",
+    "variables",
+]
 
 ALIASES = ("Prompt", "Seconds", "Size", "ResourceId", "File")
 """Names in models/base.py that stand for a type together with its check."""
@@ -167,6 +181,44 @@ def signature(function: Callable[..., Any]) -> str:
     [found] = ast.parse(inspect.getsource(function)).body
     assert isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)
     return _signature(found)
+
+
+def constructor(kind: type) -> str:
+    """How an object of a class is made, where the class says so itself; else an empty text."""
+    for statement in _tree(kind).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            return _signature(statement).replace("__init__", kind.__name__, 1).removesuffix(" -> None")
+    return ""
+
+
+def assigned(module: ModuleType, name: str) -> tuple[str, str]:
+    """What a module gives a name to, as it is written, with its docstring."""
+    for statement, doc in _documented(ast.parse(inspect.getsource(module)).body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)) if found == name:
+                return ast.unparse(statement), doc
+    raise LookupError(name)
+
+
+def listed(kind: type, leave_out: frozenset[str] = frozenset(), *, shared: bool = False) -> str:
+    """The members as a list. With `shared`, those without a docstring share that of the next."""
+    found, waiting = [], ""
+    for said, doc in members(kind, leave_out):
+        if shared and not doc:
+            waiting += f"`{said}`, "
+            continue
+        found.append(f"- {waiting}`{said}`" + (f": {line(doc)}" if doc else ""))
+        waiting = ""
+    return "\n".join([*found, ""])
+
+
+def prose(kind: type) -> str:
+    return inspect.cleandoc(kind.__doc__ or "") + "\n"
+
+
+def line(doc: str) -> str:
+    """A docstring as one line, as a table's cell and a list's item want it."""
+    return " ".join(doc.split()).replace("|", "\\|")
 
 
 def _attribute(statement: ast.AnnAssign) -> str:

@@ -1,8 +1,10 @@
-"""The code of docs/write-a-provider.md is that of docs/callsheet-acme, all of it; its second vendor is held to the kit."""
+"""The code of docs/write-a-provider.md is that of docs/callsheet-acme, all of it; its other vendors are held to the kit."""
 
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,16 +12,17 @@ from tests.test_docs import OF_A_FILE, ROOT, TUTORIAL
 
 ACME = ROOT / "docs" / "callsheet-acme"
 SHOWN = ("pyproject.toml", "src/callsheet_acme/__init__.py", "src/callsheet_acme/wire.py", "tests/test_acme.py")
-BEAM = ("beam.py", "beam_wire.py")
+OTHERS = ("beam", "reel")
+SERVE, GENERATE = "serve.py", "callsheet video generate"
 KIT = """
-from beam import Beam
-from beam_wire import BeamWire
+from {name} import {Name}
+from {name}_wire import {Name}Wire
 from callsheet.testing import ProviderTests
 
 
-class TestBeam(ProviderTests):
-    provider = Beam
-    wire = BeamWire
+class Test{Name}(ProviderTests):
+    provider = {Name}
+    wire = {Name}Wire
 """
 
 
@@ -28,13 +31,13 @@ def blocks(name: str) -> list[str]:
     return [code for file, code in OF_A_FILE.findall(TUTORIAL.read_text(encoding="utf-8")) if file == name]
 
 
-def without_blank_lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip()]
+def files_of(name: str) -> tuple[str, str]:
+    return f"{name}.py", f"{name}_wire.py"
 
 
 def test_every_block_says_a_file_that_there_is():
     named = {file for file, _ in OF_A_FILE.findall(TUTORIAL.read_text(encoding="utf-8"))}
-    assert named == {*SHOWN, *BEAM}
+    assert named == {*SHOWN, SERVE, *(file for name in OTHERS for file in files_of(name))}
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -54,34 +57,65 @@ def test_all_files_of_the_example_are_shown_but_those_without_code():
     assert code == {*SHOWN, "README.md", "LICENSE", "src/callsheet_acme/py.typed"}
 
 
-@pytest.fixture
-def beam(tmp_path):
-    """The second vendor, as a reader would put it together."""
-    for name in BEAM:
+@pytest.fixture(params=OTHERS)
+def other(request, tmp_path):
+    """Another vendor, as a reader would put it together."""
+    for name in files_of(request.param):
         (tmp_path / name).write_text("\n".join(blocks(name)), encoding="utf-8")
-    (tmp_path / "test_beam.py").write_text(KIT, encoding="utf-8")
+    kit = KIT.format(name=request.param, Name=request.param.capitalize())
+    (tmp_path / "test_kit.py").write_text(kit, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
     return tmp_path
 
 
-def test_the_second_vendor_is_put_together_in_order(beam):
-    for name in BEAM:
-        compile((beam / name).read_text(encoding="utf-8"), name, "exec")
+def test_the_other_vendors_are_put_together_in_order(other):
+    for file in other.glob("*.py"):
+        compile(file.read_text(encoding="utf-8"), file.name, "exec")
 
 
 @pytest.mark.timeout(300)
-def test_the_second_vendor_keeps_the_promises_of_a_provider(beam):
+def test_the_other_vendors_keep_the_promises_of_a_provider(other):
     slow = "test_l06 or test_l07"  # clips are cut a hundred times there
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not (({slow}) and create_character)"],
-        cwd=beam, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(beam)},
+        cwd=other, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(other)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:]
     assert " passed" in done.stdout
     assert "failed" not in done.stdout
 
 
-def test_the_second_vendor_has_types(beam):
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(beam / ".mypy"), *BEAM]
-    done = subprocess.run(command, cwd=beam, capture_output=True, text=True)
+def test_the_other_vendors_have_types(other):
+    files = sorted(file.name for file in other.glob("*.py") if not file.name.startswith("test_"))
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(other / ".mypy"), *files]
+    done = subprocess.run(command, cwd=other, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_wire_is_served_to_the_command_line(tmp_path):
+    [code] = blocks(SERVE)
+    (tmp_path / SERVE).write_text(code, encoding="utf-8")
+    installed = tmp_path / "site" / "callsheet_acme-1.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: callsheet-acme\nVersion: 1.0\n", encoding="utf-8")
+    points = tomllib.loads((ACME / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in named.items()) for group, named in points.items()]
+    (installed / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ACME / "src"), str(installed.parent)])}
+    with subprocess.Popen(
+        [sys.executable, SERVE], cwd=tmp_path, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as served:
+        try:
+            command, *words = served.stdout.readline().split()
+            assert command == "export"
+            account = dict(word.split("=", 1) for word in words)
+            [said] = [line for line in TUTORIAL.read_text(encoding="utf-8").splitlines() if line.startswith(GENERATE)]
+            done = subprocess.run(
+                [sys.executable, "-m", "callsheet.cli", *shlex.split(said)[1:]],
+                cwd=tmp_path, env={**env, **account}, capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert (tmp_path / "fox.mp4").read_bytes()[4:8] == b"ftyp"
+        finally:
+            served.communicate("\n", timeout=20)
+    assert served.returncode == 0

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -166,6 +167,41 @@ def test_addresses(run: Run, address: str, code: int) -> None:
         assert f'base_url: str | None = "{address.rstrip("/")}"' in told
 
 
+@pytest.mark.parametrize(
+    ("words", "prefix"),
+    [([], "/v1"), (["--base-url", "https://queue.luma.example"], ""), (["--base-url", "https://luma.example/"], ""),
+     (["--base-url", "https://luma.example/api/v2/"], "/api/v2")],
+)  # fmt: skip
+def test_paths_begin_with_what_the_address_ends_with(run: Run, words: list[str], prefix: str) -> None:
+    assert run("new-provider", "luma", *words).exit_code == 0
+    code = Path("callsheet-luma/src/callsheet_luma/wire.py").read_text()
+    assert f'\n    prefix = "{prefix}"\n' in code
+    made: dict[str, Any] = {"__name__": "luma_wire"}
+    exec(compile(code, "wire.py", "exec"), made)
+    with made["LumaWire"]().serve() as url:
+        assert urlsplit(url).path == prefix
+
+
+def test_the_key_may_be_in_another_variable(run: Run) -> None:
+    done = run("new-provider", "--key-env", "LUMA_KEY", "luma", "--json")
+    assert json.loads(done.stdout)["key"] == "LUMA_KEY"
+    folder = Path("callsheet-luma")
+    assert '"api_key": "LUMA_KEY",' in (folder / "src/callsheet_luma/__init__.py").read_text()
+    assert "export LUMA_KEY=...\n" in (folder / "README.md").read_text()
+    assert "LUMA_API_KEY" not in "".join((folder / name.format("luma")).read_text() for name in FILES)
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [("", "is not the name of"), ("A KEY", "is not the name of"), ('A"', "is not the name of"), ("9A", "is not the name"),
+     ("A" * 65, "is not the name of"), ("LUMA_BASE_URL", "LUMA_BASE_URL holds the vendor's address")],
+)  # fmt: skip
+def test_what_no_variable_is_called(run: Run, variable: str, said: str) -> None:
+    done = run("new-provider", "luma", "--key-env", variable)
+    assert (done.exit_code, said in done.stderr) == (2, True), done.output
+    assert not Path("callsheet-luma").exists()
+
+
 def test_names_that_are_installed_are_refused(site: Any) -> None:
     taken = site.run("new-provider", "acme")
     assert taken.returncode == 5
@@ -179,13 +215,14 @@ def test_names_that_are_installed_are_refused(site: Any) -> None:
 
 
 def test_like_an_installed_one(site: Any) -> None:
-    made = site.run("new-provider", "beam", "--like", "acme", "--json")
+    made = site.run("new-provider", "beam", "--like", "acme", "--key-env", "BEAM_KEY", "--json")
     assert made.returncode == 0, made.stderr
     folder = site.work / "callsheet-beam"
     code = (folder / "src/callsheet_beam/__init__.py").read_text()
     assert "from acme_plugin import Acme, AcmeSettings\n" in code
     assert "class Beam(Acme):" in code
     assert "class BeamSettings(AcmeSettings):" in code
+    assert '"api_key": "BEAM_KEY",' in code
     assert "from callsheet.testing import FakeUpstream" in (folder / "src/callsheet_beam/wire.py").read_text()
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["dependencies"] == ["callsheet>=0.1,<1", "acme-plugin>=1.0,<2"]
@@ -250,7 +287,7 @@ def test_chat_is_the_five_lines_that_the_comment_says(tmp_path: Path) -> None:
 
 
 TALK = f"""
-from callsheet import Client, Registry
+from callsheet import BadRequestError, Client, Registry
 from callsheet_lantern import Lantern
 from callsheet_lantern.wire import LanternWire
 
@@ -261,5 +298,14 @@ with Client(registry=registry, provider="lantern", api_key="{FAKE_KEY}", transpo
     assert client.chat_completions(**asked)["choices"][0]["message"]["content"] == wire.reply
     with client.chat_completions(**asked, stream=True) as events:
         assert len(list(events)) > 2
+    video = client.wait(client.generate_video(model="lantern/m", prompt="A fox"), poll=0.01)
+    film = client.download_video(video, variant="video", to="film.mp4")
+    assert film.read_bytes() == wire.film_of(wire.book.accepted("video")[0].id)
+    try:
+        client.download_video(video, variant="thumbnail")
+    except BadRequestError as error:
+        assert error.param == "variant", error
+    else:
+        raise AssertionError("there are no stills")
 assert not wire.problems, wire.problems
 """

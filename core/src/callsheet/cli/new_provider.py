@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from importlib.metadata import EntryPoint, PackageNotFoundError, version
 from importlib.util import find_spec
@@ -37,6 +38,12 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     return value and value.rstrip("/")
 
 
+def _variable(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", value):
+        raise click.BadParameter(f"{value!r} is not the name of an environment variable, such as ACME_API_KEY")
+    return value
+
+
 @click.command("new-provider", short_help="Begin a provider of your own: a distribution that works.")
 @click.argument("names", metavar="NAME", callback=_names)
 @click.option(
@@ -52,9 +59,14 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     help="An installed provider whose wire the vendor speaks (an OpenAI-compatible one, say): derive from it.",
 )
 @click.option("--base-url", metavar="URL", callback=_address, help="The vendor's address, up to what all paths share.")
+@click.option(
+    "--key-env", metavar="VARIABLE", callback=_variable, help="The variable that holds the key. Default: NAME_API_KEY."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the path of the new folder.")
 @json_option
-def new_provider(names: Names, to: Path, like: str | None, base_url: str | None, quiet: bool, json: bool) -> None:
+def new_provider(
+    names: Names, to: Path, like: str | None, base_url: str | None, key_env: str | None, quiet: bool, json: bool
+) -> None:
     """Write callsheet-NAME/: a provider that works, its tests, and all that a distribution needs.
 
     NAME is what callers say: model="NAME/some-model". Of acme-video become the distribution callsheet-acme-video, the
@@ -69,13 +81,15 @@ def new_provider(names: Names, to: Path, like: str | None, base_url: str | None,
     \b
     Examples:
       callsheet new-provider lantern
-      callsheet new-provider acme-video --base-url https://api.acme.example/v1
+      callsheet new-provider acme-video --base-url https://api.acme.example/v1 --key-env ACME_KEY
       callsheet new-provider beam --like acme --to ..
     """
     _refuse_taken(names)
+    if key_env == f"{names.variable}_BASE_URL":
+        raise click.UsageError(f"{key_env} holds the vendor's address; --key-env wants another variable")
     folder = to / names.distribution
     try:
-        files = _derived(names, base_url, like) if like else files_of_its_own(names, base_url)
+        files = _derived(names, base_url, key_env, like) if like else files_of_its_own(names, base_url, key_env)
         write(folder, files)
     except BadName as error:
         raise click.UsageError(f"{names.name!r}: {error}") from None
@@ -89,7 +103,7 @@ def new_provider(names: Names, to: Path, like: str | None, base_url: str | None,
         "distribution": names.distribution,
         "package": names.package,
         "class": names.kind,
-        "key": f"{names.variable}_API_KEY",
+        "key": key_env or names.key,
     }
     if json:
         print_json({"provider": names.name, **made, "files": sorted(files), "next": steps})
@@ -122,7 +136,7 @@ def _refuse_taken(names: Names) -> None:
     raise ConfigurationError(f"{installed} is installed already; choose another name")
 
 
-def _derived(names: Names, base_url: str | None, like: str) -> dict[str, str]:
+def _derived(names: Names, base_url: str | None, key: str | None, like: str) -> dict[str, str]:
     from callsheet.client import Client
 
     with Client() as client, quiet_plugins():
@@ -133,7 +147,7 @@ def _derived(names: Names, base_url: str | None, like: str) -> dict[str, str]:
             f"provider '{like}' ships no sample vendor (an entry point in the group callsheet.wires), so that one like it"
             " could not be tested; leave --like out"
         )
-    return files_like(names, base_url, point, kind, wire)
+    return files_like(names, base_url, point, kind, wire, key)
 
 
 def _point(group: str, name: str) -> EntryPoint | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from string import Template
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -86,6 +87,11 @@ class Names:
         return self.name.replace("-", "_").upper()
 
     @property
+    def key(self) -> str:
+        """The variable that holds its key, unless told otherwise."""
+        return f"{self.variable}_API_KEY"
+
+    @property
     def address(self) -> str:
         return f"https://api.{self.name.replace('_', '-')}.example/v1"
 
@@ -93,13 +99,19 @@ class Names:
         return f"callsheet-{self.name[after:].replace('_', '-')}"
 
 
-def files_of_its_own(names: Names, base_url: str | None) -> dict[str, str]:
-    """A provider over a wire of its own: path -> content."""
-    return _filled("own", names, base_url, {}, [_bounded("callsheet", callsheet.__version__)])
+def files_of_its_own(names: Names, base_url: str | None, key: str | None = None) -> dict[str, str]:
+    """A provider over a wire of its own: path -> content. `key` names the variable that holds its key."""
+    words = {"key": key or names.key, "prefix": urlsplit(base_url or names.address).path.rstrip("/")}
+    return _filled("own", names, base_url, words, [_bounded("callsheet", callsheet.__version__)])
 
 
 def files_like(
-    names: Names, base_url: str | None, point: EntryPoint, kind: type[Provider], wire: EntryPoint
+    names: Names,
+    base_url: str | None,
+    point: EntryPoint,
+    kind: type[Provider],
+    wire: EntryPoint,
+    key: str | None = None,
 ) -> dict[str, str]:
     """A provider that derives from an installed one, over its wire. Raises BadName for the name of its base."""
     needed = {"callsheet": callsheet.__version__}
@@ -116,6 +128,7 @@ def files_like(
         "imports": "\n".join(imports),
         "Base": kind.__name__,
         "Settings": kind.Settings.__name__,
+        "key": key or names.key,
         "wire_module": wire.module,
         "Wire": wire.attr,
     }

@@ -9,7 +9,7 @@ __all__ = ["Book", "Entry", "Problem"]
 
 @frozen
 class Entry:
-    """One piece of work that was begun. `request` is the request's number in `FakeUpstream.seen`."""
+    """One piece of work that was begun. `request` is the request's number in `Wire.seen`."""
 
     kind: str
     id: str

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 Rule: TypeAlias = Callable[[Any, str], None]
+"""What is called with a value and its name, and raises a Violation."""
 _KINDS = {
     bool: "a boolean",
     int: "an integer",
@@ -55,10 +56,11 @@ def check(
 
 
 def anything(_value: Any, _name: str) -> None:
-    pass
+    """Any value."""
 
 
 def boolean(value: Any, name: str) -> None:
+    """True or false; not 0 or 1."""
     if not isinstance(value, bool):
         raise _wrong_type(value, name, "a boolean")
 
@@ -78,6 +80,8 @@ def text(low: int = 0, high: int | None = None) -> Rule:
 
 
 def matching(pattern: str, meaning: str) -> Rule:
+    """A string that a pattern matches from end to end; `meaning` says in words what is wanted."""
+
     def rule(value: Any, name: str) -> None:
         if not isinstance(value, str):
             raise _wrong_type(value, name, "a string")
@@ -88,9 +92,12 @@ def matching(pattern: str, meaning: str) -> Rule:
 
 
 digits = matching(r"[1-9][0-9]*", "a string of digits")
+"""A string of digits, without a zero in front."""
 
 
 def one_of(*values: str) -> Rule:
+    """One of these strings."""
+
     def rule(value: Any, name: str) -> None:
         if not isinstance(value, str):
             raise _wrong_type(value, name, "a string")
@@ -101,6 +108,8 @@ def one_of(*values: str) -> Rule:
 
 
 def integer(low: int | None = None, high: int | None = None) -> Rule:
+    """A whole number, from `low` to `high`."""
+
     def rule(value: Any, name: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong_type(value, name, "an integer")
@@ -110,6 +119,8 @@ def integer(low: int | None = None, high: int | None = None) -> Rule:
 
 
 def number(low: float | None = None, high: float | None = None) -> Rule:
+    """A number, from `low` to `high`."""
+
     def rule(value: Any, name: str) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong_type(value, name, "a number")
@@ -120,6 +131,7 @@ def number(low: float | None = None, high: float | None = None) -> Rule:
 
 
 def nullable(rule: Rule) -> Rule:
+    """Null, or what the rule lets pass."""
     return lambda value, name: None if value is None else rule(value, name)
 
 
@@ -138,6 +150,8 @@ def any_of(*rules: Rule) -> Rule:
 
 
 def list_of(item: Rule = anything, high: int | None = None, low: int = 0) -> Rule:
+    """An array of `low` to `high` items, each by the rule."""
+
     def rule(value: Any, name: str) -> None:
         if not isinstance(value, list):
             raise _wrong_type(value, name, "an array")

@@ -16,7 +16,9 @@ _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
 def file_answer(seen: Seen, content: bytes, content_type: str) -> Answer:
-    """`If-Range` with another entity tag gets the whole, a range beyond the end 416."""
+    """A file, or the range of it that was asked for.
+
+    `If-Range` with another entity tag gets the whole, a range beyond the end 416."""
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"content-type": content_type, "accept-ranges": "bytes", "etag": etag}
     asked = seen.headers.get("range")

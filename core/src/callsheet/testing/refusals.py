@@ -26,4 +26,4 @@ class Refusal(Exception):
 
 
 class Violation(Refusal):
-    """A request that no correct client sends. It is refused all the same, and noted in `FakeUpstream.problems`."""
+    """A request that no correct client sends. It is refused all the same, and noted in `Wire.problems`."""

@@ -32,10 +32,12 @@ class Job:
 
     @property
     def status(self) -> str:
+        """Where it is now, in the contract's words."""
         return self.states[min(self.looks, len(self.states) - 1)]
 
     @property
     def over(self) -> bool:
+        """Whether it has ended, well or badly."""
         return self.status in {"completed", "failed", "cancelled", "expired"}
 
     @property
@@ -90,5 +92,6 @@ class State:
     kept: dict[str, Any] = field(factory=dict)
 
     def new_id(self, prefix: str) -> str:
+        """An id that there was not yet: the same in two wires with the same seed and the same past."""
         self.count += 1
         return prefix + hashlib.sha256(f"{self.seed}:{prefix}:{self.count}".encode()).hexdigest()[:32]

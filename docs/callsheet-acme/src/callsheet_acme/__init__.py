@@ -14,7 +14,7 @@ SHAPES = {"1280x720": "wide", "720x1280": "tall"}
 
 
 class AcmeSettings(cs.ProviderSettings):
-    env: ClassVar[Mapping[str, str]] = {"api_key": "ACME_API_KEY"}
+    env: ClassVar[Mapping[str, str]] = {"api_key": "ACME_API_KEY", "base_url": "ACME_BASE_URL"}
     required: ClassVar[tuple[str, ...]] = ("api_key",)
     base_url: str | None = "https://api.acme.example/v1"
 
