@@ -46,7 +46,7 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
         _acme(
             "slow_import",
             "Importing the plugin computes for a second: every start is slow.",
-            (CLASS, "_table = sorted(str(n) for n in range(1_500_000))\n\n\n" + CLASS),
+            (CLASS, "_table = sorted(str(n) for n in range(5_000_000))\n\n\n" + CLASS),
         ),
     ),
     "S05": (

@@ -48,6 +48,11 @@ BROKEN = {
         {"kitx-1.0.dist-info/METADATA": META.replace(",<1", "")},
         "it must need callsheet with an upper bound",
     ),
+    "a bound on something else": (
+        "S13",
+        {"kitx-1.0.dist-info/METADATA": META.replace("callsheet>=0.1,<1", 'callsheet>=0.1; python_version < "4"')},
+        "it must need callsheet with an upper bound",
+    ),
     "no dependency": (
         "S13",
         {"kitx-1.0.dist-info/METADATA": META.replace("Requires-Dist: callsheet>=0.1,<1\n", "Requires-Dist: httpx\n")},

@@ -1,6 +1,7 @@
 """Whatever an adapter stumbles over in an answer, the caller gets one of the library's errors, and no paid work twice."""
 
 import json
+import time
 
 import pytest
 
@@ -8,9 +9,12 @@ from callsheet import (
     IO,
     ApiKey,
     APIResponseValidationError,
+    APITimeoutError,
     BadRequestError,
     Client,
+    CreateChatCompletion,
     DownloadVideo,
+    Event,
     GenerateVideo,
     Provider,
     RateLimitError,
@@ -26,6 +30,7 @@ from callsheet import (
 )
 from callsheet.drive import finish
 from callsheet.testing import FAKE_KEY, FakeUpstream, Fault
+from callsheet.testing.inprocess import BlockingFakeTransport
 from callsheet_openai import OpenAIProvider
 
 
@@ -234,3 +239,82 @@ def test_requests_before_a_fault_are_served():
     assert client.list_videos().data == []
     assert client.list_videos().meta.attempts == 2
     assert client.list_videos().meta.attempts == 1
+
+
+def test_a_bug_of_a_tap_is_no_answer_that_is_odd():
+    class Source:
+        async def __anext__(self):
+            return Event.of("message", {})
+
+        async def aclose(self):
+            pass
+
+    def tap(_event):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        finish(Stream(Source()).tap(on_event=tap).__anext__())
+
+
+def test_a_table_of_numbers_is_as_good():
+    assert request(seconds=8).choice("seconds", {4: "short", 8: "long"}) == "long"
+    with pytest.raises(BadRequestError, match="it has 4, 8"):
+        request(seconds=9).choice("seconds", {4: "short", 8: "long"})
+
+
+def test_a_stream_that_is_not_wanted_is_not_refused():
+    asked = CreateChatCompletion(messages=[], stream=False)
+    asked.only("messages")
+    with pytest.raises(BadRequestError, match="stream"):
+        CreateChatCompletion(messages=[], stream=True).only("messages")
+    with pytest.raises(BadRequestError, match="store"):
+        CreateChatCompletion(messages=[], store=False).only("messages")
+
+
+@pytest.mark.parametrize("stumble", ["next", "self"])
+def test_next_of_nothing_is_odd_and_an_attribute_of_the_provider_is_a_bug(stumble):
+    class Stumbling(Careless):
+        @hookimpl
+        async def generate_video(self, request: GenerateVideo, io: IO) -> Video:
+            await io.post_json("/videos", {"prompt": request.prompt})
+            return next(iter(())) if stumble == "next" else self.nothing  # type: ignore[attr-defined]  # that is the point
+
+    registry = Registry()
+    registry.register("stumbling", Stumbling)
+    options = {"api_key": FAKE_KEY, "base_url": "https://s.example/v1", "registry": registry}
+    client = Client("stumbling/m", transport=FakeUpstream().blocking_transport(), **options)
+    with pytest.raises(APIResponseValidationError if stumble == "next" else AttributeError):
+        client.generate_video(prompt="a")
+
+
+def test_a_key_that_is_part_of_the_address_of_the_account_itself():
+    registry = Registry()
+    registry.register("openai", OpenAIProvider)
+    options = {"api_key": "localhost", "base_url": "http://localhost:8000/v1", "registry": registry}
+    fake = FakeUpstream(keys={"localhost"})
+    assert Client("openai/m", transport=fake.blocking_transport(), **options).list_videos().data == []
+
+
+def test_a_stream_that_drips_where_no_stream_is_keeps_the_deadline():
+    registry = Registry()
+    registry.register("openai", OpenAIProvider)
+    fake = FakeUpstream()
+    fake.fail("POST /chat/completions", Fault.slow_body(interval=0.2), times=None)
+    drip = recorded_as_json(fake)
+    client = Client("openai/m", api_key=FAKE_KEY, base_url="https://v.example/v1", registry=registry, transport=drip)
+    began = time.monotonic()
+    with pytest.raises(APITimeoutError):
+        client.chat_completions(messages=[{"role": "user", "content": "a"}], stream=True, timeout=1)
+    assert time.monotonic() - began < 3
+
+
+def recorded_as_json(fake):
+    """The fake's answers, which say that they are no streams."""
+
+    class AsJSON(BlockingFakeTransport):
+        async def open(self, request):
+            incoming = await super().open(request)
+            incoming.headers = {**incoming.headers, "content-type": "application/json"}
+            return incoming
+
+    return AsJSON(fake)

@@ -65,6 +65,8 @@ def _discreet(hook: Hook) -> Hook:
     An answer that does not fit is one that can't be read, in whichever way the adapter stumbles over it.
     """
 
+    hook_owner = getattr(hook, "__self__", None)
+
     @functools.wraps(hook)
     async def discreet(request: OperationRequest, io: IO) -> Any:
         try:
@@ -72,7 +74,11 @@ def _discreet(hook: Hook) -> Hook:
         except CallsheetError as error:
             error.hide(io.secrets())
             raise
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not isinstance(error.__cause__, StopIteration):
+                raise  # a bug; the other kind is next() of something empty
+            if isinstance(error, AttributeError) and error.obj is hook_owner:
+                raise
             if not io.answered:  # it stumbled over what it was given, not over what came back
                 raise
             odd = APIResponseValidationError(_what_is_odd(error, io), request_id=io.meta.request_id)

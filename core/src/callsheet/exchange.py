@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -119,12 +120,14 @@ class ByteStream:
     headers: Mapping[str, str]
     _incoming: Incoming = field(repr=False)
     _patience: float = field(repr=False)
+    deadline: float = field(default=math.inf, repr=False)
+    """Until a hook has handed it out, the call's own: a reading of time.monotonic()."""
 
     def __aiter__(self) -> ByteStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if chunk := await self._incoming.read(time.monotonic() + self._patience):
+        if chunk := await self._incoming.read(min(self.deadline, time.monotonic() + self._patience)):
             return chunk
         await self.aclose()
         raise StopAsyncIteration

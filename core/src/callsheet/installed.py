@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any
 
 __all__ = ["entry_points", "owner_of"]
 
+log = logging.getLogger("callsheet.installed")
 PREFIX = "callsheet."
 """How the names of our groups begin."""
 UNKNOWN = "unknown distribution"
@@ -48,12 +50,21 @@ def _changed(folder: str) -> int | None:
 def _read(_state: tuple[Any, ...]) -> tuple[EntryPoint, ...]:
     offers: dict[tuple[str, str], list[EntryPoint]] = {}
     for distribution in distributions():
-        # Most have nothing to do with us, and parsing all of them would take most of the time.
-        if PREFIX in (distribution.read_text("entry_points.txt") or ""):
-            for point in distribution.entry_points:
-                if point.group.startswith(PREFIX):
-                    offers.setdefault((point.group, point.name), []).append(point)
+        for point in _ours(distribution):
+            offers.setdefault((point.group, point.name), []).append(point)
     return tuple(point for same in offers.values() for point in _one_each(same))
+
+
+def _ours(distribution: Distribution) -> list[EntryPoint]:
+    """A distribution's entry points in our groups. One whose list can't be read, whoever's it is, has none."""
+    try:
+        # Most have nothing to do with us, and parsing all of them would take most of the time.
+        if PREFIX not in (distribution.read_text("entry_points.txt") or ""):
+            return []
+        return [point for point in distribution.entry_points if point.group.startswith(PREFIX)]
+    except Exception as error:
+        log.warning("the entry points of %s can't be read: %s", distribution, type(error).__name__)
+        return []
 
 
 def _one_each(same: list[EntryPoint]) -> Iterable[EntryPoint]:

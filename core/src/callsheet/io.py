@@ -7,6 +7,7 @@ business of a `Transport` (see transport.py), blocking or async: the same hook r
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
@@ -81,6 +82,7 @@ class IO:
     answered: bool = field(default=False, init=False)
     """Whether the request that was sent last got an answer, of whatever kind."""
     _credentials: list[str] = field(factory=list, init=False, repr=False)
+    _opened: list[ByteStream] = field(factory=list, init=False, repr=False)
 
     async def send(self, request: Request, max_bytes: int = 32 * MEGABYTE) -> Reply:
         """Send a request and read its whole answer.
@@ -114,7 +116,12 @@ class IO:
             if _encoding(incoming):
                 await incoming.aclose()
                 raise self._encoded(incoming)
-            return ByteStream(incoming.status, incoming.headers, incoming, self.account.settings.timeout)
+            self._opened.append(
+                ByteStream(
+                    incoming.status, incoming.headers, incoming, self.account.settings.timeout, deadline=self.deadline
+                )
+            )
+            return self._opened[-1]
 
     async def get(self, url: str, **query: object) -> Reply:
         """GET a path with query parameters; None leaves one out."""
@@ -147,6 +154,11 @@ class IO:
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Call a function that blocks: directly in a sync call, in a worker thread in an async one."""
         return await self.transport.run(function, *args)
+
+    def hand_out(self) -> None:
+        """The hook has returned: what it opened is now the caller's, who may take his time."""
+        for answer in self._opened:
+            answer.deadline = math.inf
 
     @property
     def outcome(self) -> Outcome:
@@ -314,7 +326,8 @@ class IO:
 
         In an address it goes nowhere: addresses are logged, by clients and by servers.
         """
-        if any(secret in text for secret in self.secrets() for text in (url, unquote_plus(url))):
+        told = url.removeprefix(self.account.settings.base_url or "")  # that is the account's own word
+        if any(secret in text for secret in self.secrets() for text in (told, unquote_plus(told))):
             self._guard_origin(url)
             raise APIResponseValidationError(
                 f"provider '{self.account.provider}' points to an address with a key in it, which is not called: keys go in"

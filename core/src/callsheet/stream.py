@@ -129,7 +129,7 @@ class Stream(_Closing):
         if self._closed:
             raise StopAsyncIteration
         try:
-            event = await self._source.__anext__()
+            event = await self._understood()
             for change in self._changes:
                 event = change(event)
             for look in self._on_event:
@@ -138,16 +138,18 @@ class Stream(_Closing):
         except StopAsyncIteration:
             await self._end(None)
             raise
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            # As in a hook: what an adapter stumbles over is an answer that can't be understood.
-            odd = error if isinstance(error, CallsheetError) else _odd(error)
-            self._explain(odd)
-            await self._end(odd)
-            raise odd  # noqa: B904  its cause is set, or cut off where it tells a secret
         except BaseException as error:
             self._explain(error)
             await self._end(error)
             raise
+
+    async def _understood(self) -> Event:
+        """The next event. As in a hook: what an adapter stumbles over is an answer that can't be understood."""
+        try:
+            return await self._source.__anext__()
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            odd = error if isinstance(error, CallsheetError) else _odd(error)
+        raise odd  # outside of the handler: its cause is set, and may yet be cut off for a secret
 
     async def aclose(self) -> None:
         """Close the stream and the connection behind it."""

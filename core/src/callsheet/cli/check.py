@@ -87,6 +87,8 @@ def check(
         print_json(document)
     elif not quiet or document["failures"]:
         _show(document, verbose)
+    if run.unwritten:
+        raise Failure(f"the report could not be written: {run.unwritten}", FAILED)
     if report is not None and not quiet:
         say(f"Written to {report}: conformance.json, conformance.md, badge.json, junit.xml")
     if failed := document["counted"]["failed"]:

@@ -45,6 +45,8 @@ class KitRun:
     done: int = 0
     log: list[str] = Factory(list)
     """What pytest itself said."""
+    unwritten: str = ""
+    """Why the report could not be written, if it could not."""
 
     def take(self, line: str) -> None:
         """A line of its output."""
@@ -109,7 +111,10 @@ def run_kit(
         if run.code in {0, 1} and run.done and written.exists():
             [run.report] = json.loads(written.read_text(encoding="utf-8"))["providers"]
             if report is not None:  # only now: what was broken off is no report
-                shutil.copytree(made, report, dirs_exist_ok=True)
+                try:
+                    shutil.copytree(made, report, dirs_exist_ok=True)
+                except OSError as error:  # what was found out is shown all the same
+                    run.unwritten = f"{report}: {error.strerror or error}"
         return run
 
 

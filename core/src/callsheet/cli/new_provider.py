@@ -31,9 +31,13 @@ def _names(_ctx: click.Context, _param: click.Parameter, value: str) -> Names:
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None:
-        parts = urlsplit(value)
         plain = value.isascii() and value.isprintable() and not set(value) & set(" \"'`\\${}|")
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not plain or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname if parts.port != 0 else None  # asking for the port finds out whether it is one
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in {"http", "https"} or not plain or parts.query or parts.fragment:
             raise click.BadParameter(f"{value!r} is not an address such as https://api.acme.example/v1")
     return value and value.rstrip("/")
 

@@ -98,7 +98,10 @@ class OperationRequest(Model):
         only if they are refused: `request.only("prompt", options=False)`.
         """
         others = [name for name in type(self).model_fields if name not in {"model", *fields}]
-        refused = [name for name in others if getattr(self, name) is not None] + ([] if options else list(self.options))
+        idle = {"stream"} if getattr(self, "stream", None) is False else set()  # asks for nothing
+        refused = [name for name in others if name not in idle and getattr(self, name) is not None] + (
+            [] if options else list(self.options)
+        )
         if refused:
             raise BadRequestError(
                 f"{refused[0]}: this provider can't do that here; it takes {', '.join(fields) or 'nothing'}",
@@ -106,13 +109,20 @@ class OperationRequest(Model):
                 code="unsupported_parameter",
             )
 
-    def choice(self, field: str, words: Mapping[str, T]) -> T | None:
+    def choice(self, field: str, words: Mapping[Any, T]) -> T | None:
         """The provider's word for what a field says; None if it is not set. BadRequestError that lists what there is."""
         value = getattr(self, field)
-        if value is None or value in words:
-            return None if value is None else words[value]
+        if value is None:
+            return None
+        spelled = {
+            str(word): theirs for word, theirs in words.items()
+        }  # seconds are a text, and easily written as numbers
+        if str(value) in spelled:
+            return spelled[str(value)]
         raise BadRequestError(
-            f"{field}: this provider has no {value!r:.60}; it has {', '.join(words)}", param=field, code="invalid_value"
+            f"{field}: this provider has no {value!r:.60}; it has {', '.join(spelled)}",
+            param=field,
+            code="invalid_value",
         )
 
     def uploads(self) -> list[Upload]:

@@ -84,6 +84,7 @@ class Router:
 
         async def attempt(io: IO) -> Any:
             result = await dispatcher.call(name, request, io)
+            io.hand_out()
             return self._finished(result, io, account)
 
         try:

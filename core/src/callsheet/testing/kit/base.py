@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import traceback
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from callsheet import PluginError, Provider
+from callsheet import OPERATIONS, PluginError, Provider
 from callsheet.installed import entry_points
 from callsheet.registry import PROVIDERS
 from callsheet.testing.kit.bench import Bench, wire_of
@@ -32,8 +33,9 @@ class KitTests:
 
     def __init_subclass__(cls) -> None:
         for base in cls.__mro__[1:]:
-            for name in vars(cls):
-                if hasattr(vars(base).get(name), "callsheet_check"):
+            for name, test in vars(base).items():
+                fixed = hasattr(test, "callsheet_check") or (base is KitTests and name == "pytest_generate_tests")
+                if fixed and inspect.getattr_static(cls, name) is not test:
                     raise TypeError(
                         f"{cls.__name__}.{name} would override a check. Checks can't be changed or left out; one that can't"
                         " pass goes into known_failures of the wire, with the reason"
@@ -67,7 +69,16 @@ class KitTests:
     def failures(cls, config: pytest.Config) -> Mapping[str, str]:
         """The checks that are known to fail, and why."""
         kind = cls.bench_of(config).wire_kind
-        return kind.known_failures if kind is not None else {}
+        known = kind.known_failures if kind is not None else {}
+        ids = {check.id for check in checks_of(cls).values()}
+        for name, reason in known.items():
+            id, _, operation = name.partition(" ")
+            if id not in ids or (operation and operation not in OPERATIONS) or not str(reason).strip():
+                raise pytest.UsageError(
+                    f"known_failures of {kind.__name__ if kind else ''}: {name!r}: {reason!r}; wanted is a check's id, and"
+                    ' perhaps an operation ("W05 edit"), with the reason'
+                )
+        return known
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask a check of each operation that it is for."""
@@ -154,10 +165,13 @@ def _bench(name: str, given: str | type[Provider] | None, wire: type[Wire] | Non
 def _wire(named: str) -> type[Wire]:
     module, _, name = named.partition(":")
     try:
-        found: type[Wire] = getattr(importlib.import_module(module), name)
+        found: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise pytest.UsageError(f"--wire {named}: {error}; it is spelled MODULE:CLASS") from error
-    return found
+    if not (isinstance(found, type) and issubclass(found, Wire)):
+        raise pytest.UsageError(f"--wire {named}: that is no class derived from callsheet.testing.Wire")
+    kind: type[Wire] = found
+    return kind
 
 
 def _installed_as(kind: type[Provider]) -> str | None:

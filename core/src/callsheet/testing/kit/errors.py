@@ -49,8 +49,8 @@ GARBAGE: dict[str, tuple[bytes, str]] = {
     "a number": (b"7", "application/json"),
     "null": (b"null", "application/json"),
     "no UTF-8": (b'{"id": "\xff\xfe"}', "application/json"),
-    "numbers for texts": (
-        b'{"id": 7, "job": 7, "name": 7, "status": 7, "state": 7, "value": 7, "output": 7}',
+    "objects for texts": (
+        b'{"id": {}, "job": {}, "name": {}, "status": {}, "state": {}, "value": {}, "output": {}}',
         "application/json",
     ),
 }
@@ -73,9 +73,8 @@ class ErrorTests(KitTests):
             done, wire = _failing(bench, operation, Fault.status(status, message=WORDS, code="goose"), place)
             wanted = type(status_error(status, ""))
             assert done.error is not None, f"{operation}: {status} is no error"
-            assert type(done.error) is wanted, (
-                f"{operation}: {status} became {type(done.error).__name__}, not {wanted.__name__}"
-            )
+            ours = next(kind for kind in type(done.error).__mro__ if kind.__module__ == "callsheet.errors")
+            assert ours is wanted, f"{operation}: {status} became {type(done.error).__name__}, not {wanted.__name__}"
             assert done.error.status_code == status, f"{operation}: the status of {status} is {done.error.status_code}"
             told = json.dumps(wire.error_document(Refusal(WORDS, status, code="goose")))
             kept = WORDS in str(done.error) or WORDS not in told  # some vendors have words of their own for a status
@@ -136,8 +135,10 @@ class ErrorTests(KitTests):
         """
         kept_raw = not issubclass(OPERATIONS[operation].result or Result, Result)
         for (name, (content, kind)), place in product(GARBAGE.items(), _places(bench, operation)):
-            if kept_raw and name == "numbers for texts":
+            if kept_raw and name == "objects for texts":
                 continue  # documents are handed on as they came
+            if operation.startswith("list_") and name in {"a list", "an empty object"}:
+                continue  # of nothing, some vendors say it so
             done = _guarded(bench, operation, answered(content, kind), name, place)
             if operation not in TAKES_ANYTHING:
                 assert done.error is not None, f"{operation}: {name} was taken for an answer: {done.result!r:.200}"

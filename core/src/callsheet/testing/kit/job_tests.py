@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsheet import APIResponseValidationError, CallsheetError, Video
+from callsheet.testing.kit import probe
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import NOW, Bench, Desk, FastAsync
 from callsheet.testing.kit.catalogue import any_operation, check, has_lasting_id, one_of
 from callsheet.testing.kit.samples import OFFER, sample
 from callsheet.testing.kit.sent import asked, document_of, leaves
+from callsheet.testing.kit.upsets import noted
 from callsheet.testing.kit.wire_tests import EXAMPLES
 from callsheet.testing.wire import Wire
 
@@ -38,6 +40,8 @@ class JobTests(KitTests):
         def begin_endless(wire: Wire) -> None:
             wire.states = endless
 
+        if not {"queued", "in_progress"} & set(bench.wire().job_states):
+            pytest.skip("the jobs of this vendor are finished at once")
         if operation != "generate_video":
             self._not_ready(bench, operation)
         if operation == "download_video":
@@ -107,6 +111,9 @@ class JobTests(KitTests):
         ]  # "empty": finished, without a result
         if "generate_video" not in bench.offered:
             pytest.skip("a job is wanted, which generate_video would begin")
+
+        if not going or not ends:
+            pytest.skip("the jobs of this vendor have no course: see the wire's job_states")
 
         @EXAMPLES
         @given(st.lists(st.sampled_from(going), min_size=1, max_size=4), st.sampled_from(ends))
@@ -222,8 +229,10 @@ class JobTests(KitTests):
                 await desk.call("relay_sdp", sdp=OFFER, ephemeral_key=first.value)
             return first, second, desk.wire.seen[start:] if desk.wire is not None else []
 
-        first, second, seen = bench.play(scene)
+        with probe.overheard() as said:
+            first, second, seen = bench.play(scene)
         assert first.value, "the secret is empty"
+        assert first.value not in said.getvalue(), "the secret is logged or printed"
         assert first.value != second.value, "two browsers got the same secret"
         assert first.expires_at > 0, "the secret does not say when it ends"
         assert first.value not in repr(first), "the repr shows the secret"
@@ -236,13 +245,13 @@ class JobTests(KitTests):
 
         If this fails: SDP is bytes, and its lines end in CRLF: no decoding, no stripping.
         """
-        done = asked(bench, operation)
+        answers: list[bytes] = []
+        done = asked(bench, operation, before=lambda wire: wire.fail(None, noted(answers), times=None))
         assert done.error is None, f"{operation} failed: {done.error!r}"
         sent = [leaf for seen in done.seen for leaf in leaves(document_of(seen))]
         texts = [leaf.encode() if isinstance(leaf, str) else leaf for leaf in sent]
         assert OFFER in texts, "the offer did not arrive as it is"
-        assert done.result.sdp.startswith(b"v=0\r\n"), "the answer is no SDP"
-        assert done.result.sdp.endswith(b"\r\n"), "the end of the answer's last line is lost"
+        assert done.result.sdp in answers, "the answer is not, byte for byte, what the vendor answered"
         if "hang_up" in bench.offered:
             assert done.result.id, "the call has no id, so nobody can hang up"
 

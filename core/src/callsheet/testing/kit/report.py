@@ -43,8 +43,11 @@ def state_of(operation: str, info: ProviderInfo, rows: Sequence[Row]) -> str:
     note = info.notes.get(operation, "")
     if operation not in info.operations:
         return note or NOT_YET
-    if any(row["outcome"] == "failed" and row["callsheet_operation"] == operation for row in rows):
+    mine = [row for row in rows if row["callsheet_operation"] == operation]
+    if any(row["outcome"] == "failed" for row in mine):
         return FAILS
+    if known := sorted({row["callsheet_check"] for row in mine if row["outcome"] == "known failure"}):
+        return f"known failures: {', '.join(known)}"
     if note.lower().startswith((EMULATED, RETIRED)):
         return note
     return WORKS
@@ -128,12 +131,14 @@ def _badge(providers: Sequence[Row]) -> Row:
     good = sum(state == WORKS or state.startswith((EMULATED, RETIRED)) for state in states)
     failed = sum(one["counted"]["failed"] for one in providers) + sum(len(one["not_run"]) for one in providers)
     passed = sum(one["counted"]["passed"] for one in providers)
+    known = sum(one["counted"]["known failure"] for one in providers)
     words = f"{good} operations, {passed} passed" + (f", {failed} failed or not run" if failed else "")
+    words += f", {known} known failures" if known else ""
     return {
         "schemaVersion": 1,
         "label": f"callsheet {__version__}",
         "message": words,
-        "color": "red" if failed else "brightgreen",
+        "color": "red" if failed else "yellow" if known else "brightgreen",
     }
 
 

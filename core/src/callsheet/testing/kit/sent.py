@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from callsheet import CallsheetError
+from callsheet.account import names_a_secret
 from callsheet.testing.kit.bench import Bench, Desk
 from callsheet.testing.kit.samples import sample
 from callsheet.testing.multipart import parse_form
@@ -16,8 +17,8 @@ from callsheet.testing.wire import Wire
 
 __all__ = ["Outcome", "asked", "document_of", "leaves", "plain", "requests_of", "spelled", "upstream_id"]
 
-_NOT_COMPARED = {"content-type", "content-length", "host", "transfer-encoding"}
-"""Headers that follow from the rest, or from where the vendor is."""
+_NOT_COMPARED = {"content-type", "content-length", "host", "transfer-encoding", "idempotency-key"}
+"""Headers that follow from the rest, or from where the vendor is; and one that is a new one each time, as credentials may be."""
 
 
 class Outcome(NamedTuple):
@@ -100,7 +101,9 @@ def document_of(seen: Seen) -> Any:
 
 def spelled(seen: Seen) -> tuple[Any, ...]:
     """A request, so that two that say the same are equal."""
-    headers = sorted((name, value) for name, value in seen.raw_headers if name not in _NOT_COMPARED)
+    headers = sorted(
+        (name, value) for name, value in seen.raw_headers if name not in _NOT_COMPARED and not names_a_secret(name)
+    )
     return seen.method, seen.path, tuple(seen.query), tuple(headers), repr(document_of(seen))
 
 

@@ -57,7 +57,7 @@ class ShapeTests(KitTests):
         """
         seen = probe.importing(bench.kind.__module__)
         assert not seen["did"], f"importing {bench.kind.__module__} did: {'; '.join(seen['did'])}"
-        assert seen["seconds"] < max(0.05, seen["core_seconds"]), (
+        assert seen["seconds"] < max(0.05, seen["core_seconds"] / 2), (
             f"importing {bench.kind.__module__} takes {seen['seconds'] * 1000:.0f} ms of processor time"
             f" beyond the core's {seen['core_seconds'] * 1000:.0f} ms"
         )
@@ -261,7 +261,10 @@ class ShapeTests(KitTests):
         said = [*(meta.get_all("License-Expression") or []), *(meta.get_all("License") or [])]
         assert said or meta.get_all("License-File"), "the distribution names no licence"
         core = [line for line in owner.requires or [] if re.match(r"callsheet(\[[^]]*\])?\s*[<>=!~(]", line)]
-        assert any("<" in line or "~=" in line or "==" in line for line in core), (
+        asked = [
+            line.partition(";")[0] for line in core
+        ]  # what comes after it says where it is needed, and not of which version
+        assert any("<" in line or "~=" in line or "==" in line for line in asked), (
             f"it must need callsheet with an upper bound, such as callsheet>=0.1,<1; it says {core or 'nothing'}"
         )
         tests = [file for file in folder.rglob("*.py") if re.match(r"test_.*|.*_test|conftest", file.stem)]

@@ -9,7 +9,7 @@ from typing import Any
 from callsheet.testing.answers import Answer, Data, End, Mark, Pause, Step
 from callsheet.testing.faults import Fault, MakeError
 
-__all__ = ["answered", "inserted", "more_fields", "recut", "watched_stream"]
+__all__ = ["answered", "inserted", "more_fields", "noted", "recut", "watched_stream"]
 
 
 def answered(content: bytes, content_type: str = "application/json", status: int = 200, **headers: str) -> Fault:
@@ -36,6 +36,16 @@ def more_fields(seen: list[dict[str, Any]]) -> Fault:
         return Answer(answer.status, answer.headers, [json.dumps({**document, **odd}).encode()])
 
     return _changed("more fields", changed)
+
+
+def noted(answers: list[bytes]) -> Fault:
+    """The answer as it is; `answers` takes its body."""
+
+    def changed(answer: Answer) -> Answer:
+        answers.append(answer.body)
+        return answer
+
+    return _changed("noted answer", changed)
 
 
 def recut(cuts: Callable[[bytes], Sequence[bytes]]) -> Fault:
