@@ -4,7 +4,7 @@
     python3 dev.py demo           make the demo series (files in ./callsheet-demo/)
     python3 dev.py test [ARGS]    run the tests (ARGS go to pytest)
     python3 dev.py docs           build the documentation into ./site
-    python3 dev.py check          ruff, mypy --strict, code blocks of the docs
+    python3 dev.py check          ruff, mypy --strict
     python3 dev.py bench NAME     measure; without NAME, list what can be measured
     python3 dev.py faults [ARGS]  run the fault matrix (--provider NAME, --sample N, --only SUBSTRING, --seed N)
     python3 dev.py COMMAND ...    run any command inside .venv
@@ -32,15 +32,14 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 COMMANDS = {
     "demo": ["callsheet", "demo"],
-    # One worker more than CI has cores: much of the tests is waiting for processes and clocks.
+    # Two workers more than CI has cores: much of the tests is waiting for processes and clocks.
     "docs": ["python", str(ROOT / "docs" / "build_site.py")],
-    "test": ["python", "-m", "pytest", "-n", "3", "--dist", "worksteal"],
+    "test": ["python", "-m", "pytest", "-n", "4", "--dist", "worksteal"],
 }
 CHECKS = [
     ["ruff", "check", "."],
     ["ruff", "format", "--check", "."],
     ["python", "-m", "mypy"],
-    ["python", "-m", "pytest", "-q", "tests/test_docs.py"],
 ]
 
 
