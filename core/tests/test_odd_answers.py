@@ -71,7 +71,7 @@ def asked(prompt):
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
-        ("key", "the adapter of provider 'careless' did not understand the answer (KeyError: 'nothing')"),
+        ("key", "the adapter of provider 'careless' did not understand the answer (KeyError)"),
         ("index", "IndexError"),
         ("type", "TypeError"),
         ("attribute", "AttributeError"),
@@ -152,7 +152,7 @@ def test_a_stumble_in_a_stream():
     source, ends = Source(), []
     stream = Stream(source).tap(on_end=ends.append)
     stream.hide([FAKE_KEY])
-    with pytest.raises(APIResponseValidationError, match=r"did not understand an event \(KeyError") as e:
+    with pytest.raises(APIResponseValidationError, match=r"did not understand an event \(KeyError\)") as e:
         finish(stream.__anext__())
     assert FAKE_KEY not in str(e.value)
     assert e.value.__cause__ is None

@@ -95,7 +95,7 @@ def _what_is_odd(error: Exception, io: IO) -> str:
         where = ".".join(str(step) for step in problem["loc"]) or "the whole"
         return f"the provider's answer is no {error.title}: {where}: {problem['msg']}"
     kind = type(error).__name__
-    return f"the adapter of provider '{io.account.provider}' did not understand the answer ({kind}: {error!s:.200})"
+    return f"the adapter of provider '{io.account.provider}' did not understand the answer ({kind})"
 
 
 def _around(wrap: Wrap, account: Account) -> object:

@@ -53,7 +53,7 @@ class Event:
 
 def _odd(error: Exception) -> APIResponseValidationError:
     kind = type(error).__name__
-    odd = APIResponseValidationError(f"the adapter did not understand an event ({kind}: {error!s:.200})")
+    odd = APIResponseValidationError(f"the adapter did not understand an event ({kind})")
     odd.__cause__ = error
     return odd
 

@@ -144,4 +144,4 @@ def test_the_list_of_providers_says_so() -> None:
     from callsheet_azure import AzureProvider
 
     assert len(AzureProvider.notes) == 10
-    assert json.dumps(dict(AzureProvider.notes)).count("retirement dates at Azure have passed") == 10
+    assert json.dumps(dict(AzureProvider.notes)).count("the published dates of sora-2 have passed") == 10
