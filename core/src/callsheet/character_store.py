@@ -27,6 +27,7 @@ from pathlib import Path
 from attrs import frozen
 
 from callsheet.account import Account
+from callsheet.data_home import data_home
 from callsheet.errors import ConfigurationError, NotFoundError
 from callsheet.reference_frames import Frame
 
@@ -43,16 +44,7 @@ def default_data_dir(
     """The folder for such data: what CALLSHEET_DATA_DIR names, else the one that the platform has for it."""
     if chosen := environ.get(DATA_DIR):
         return Path(chosen).expanduser().absolute()
-    home = home or Path.home()
-    if platform == "win32":
-        base = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        # The XDG specification: a relative path is to be ignored.
-        data = environ.get("XDG_DATA_HOME", "")
-        base = Path(data) if Path(data).is_absolute() else home / ".local" / "share"
-    return base / "callsheet"
+    return data_home(platform, environ, home)
 
 
 @frozen

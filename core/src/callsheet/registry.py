@@ -21,7 +21,7 @@ from callsheet.installed import entry_points, owner_of
 from callsheet.models.base import OperationRequest
 from callsheet.spec import HOOKS, Provider
 
-__all__ = ["Call", "ProviderInfo", "Registry", "Wrap", "load_wrap", "offered_hooks"]
+__all__ = ["Call", "ProviderInfo", "Registry", "Wrap", "load_wrap", "offered_hooks", "unknown_hooks"]
 
 PROVIDERS = "callsheet.providers"
 WRAPS = "callsheet.wraps"
@@ -198,7 +198,7 @@ def _facts(provider: type[Provider], name: str, environ: Mapping[str, str]) -> d
         "models": {str(model): tuple(operations) for model, operations in provider.models.items()},
         "embedded": bool(provider.embedded),
         "missing": tuple(absent),
-        "unknown_hooks": _unknown_hooks(provider),
+        "unknown_hooks": unknown_hooks(provider),
     }
 
 
@@ -269,7 +269,8 @@ def _misfit(member: Any) -> str | None:
     return None
 
 
-def _unknown_hooks(provider: type[Provider]) -> tuple[str, ...]:
+def unknown_hooks(provider: type[Provider]) -> tuple[str, ...]:
+    """What is marked as a hook and is no operation of this version, each with what may have been meant."""
     marked = {
         name for base in provider.__mro__ for name, member in vars(base).items() if hasattr(member, "callsheet_impl")
     }

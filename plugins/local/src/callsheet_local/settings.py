@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from callsheet import ProviderSettings
+from callsheet.data_home import data_home
 
 __all__ = ["LocalSettings", "default_data_dir"]
 
@@ -19,16 +20,7 @@ def default_data_dir(
     platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> Path:
     """The folder that the platform has for such data."""
-    home = home or Path.home()
-    if platform == "win32":
-        base = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        # The XDG specification: a relative path is to be ignored.
-        chosen = environ.get("XDG_DATA_HOME", "")
-        base = Path(chosen) if Path(chosen).is_absolute() else home / ".local" / "share"
-    return base / "callsheet" / "local"
+    return data_home(platform, environ, home) / "local"
 
 
 def _absolute(path: Path) -> Path:

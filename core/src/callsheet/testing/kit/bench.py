@@ -24,7 +24,7 @@ from callsheet.ids import IdCodec
 from callsheet.installed import entry_points
 from callsheet.registry import notes_of, offered_hooks
 from callsheet.routing import Accounts, Router
-from callsheet.testing.inprocess import AsyncFakeTransport, BlockingFakeTransport
+from callsheet.testing.inprocess import BlockingFakeTransport
 from callsheet.testing.wire import Wire
 
 __all__ = ["MODES", "Bench", "Desk", "wire_of"]
@@ -35,12 +35,6 @@ WIRES = "callsheet.wires"
 NOW = 1_800_000_000.0
 ADDRESS = "http://127.0.0.1:9"
 """Where the vendor is said to be when there is no socket."""
-
-
-def _not_for_ever(slept: list[float]) -> None:
-    """Where nobody waits, who polls for ever is not stopped by any clock."""
-    if len(slept) > 1000:
-        pytest.fail("it sleeps and sleeps: a hook looks once, and leaves waiting to its caller")
 
 
 class FastBlocking(BlockingFakeTransport):
@@ -57,25 +51,21 @@ class FastBlocking(BlockingFakeTransport):
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        _not_for_ever(self.slept)
+        if len(self.slept) > 1000:  # where nobody waits, who polls for ever is not stopped by any clock
+            pytest.fail("it sleeps and sleeps: a hook looks once, and leaves waiting to its caller")
 
 
-class FastAsync(AsyncFakeTransport):
-    """The same for async calls."""
+class FastAsync(FastBlocking):
+    """The same for async calls: each of its ways is a turn of the loop."""
 
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire)
-        self.slept: list[float] = []
-        self.asked: list[Outgoing] = []
+    blocking = False
 
     async def open(self, request: Outgoing) -> Any:
-        self.asked.append(request)
         await anyio.lowlevel.checkpoint()
         return await super().open(request)
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        _not_for_ever(self.slept)
+        await super().sleep(seconds)
         await anyio.lowlevel.checkpoint()
 
     async def run(self, function: Callable[..., T], *args: object) -> T:

@@ -106,12 +106,9 @@ class JobTests(KitTests):
         """
         known = tuple(bench.wire().job_states)
         going = [state for state in known if state in {"queued", "in_progress"}]
-        ends = [
-            state for state in known if state not in {"queued", "in_progress"}
-        ]  # "empty": finished, without a result
+        ends = [state for state in known if state not in {"queued", "in_progress"}]
         if "generate_video" not in bench.offered:
             pytest.skip("a job is wanted, which generate_video would begin")
-
         if not going or not ends:
             pytest.skip("the jobs of this vendor have no course: see the wire's job_states")
 
@@ -122,10 +119,10 @@ class JobTests(KitTests):
             told = _looks(bench, (*way, end, end))
             last = len(way) + 1
             for number, (state, video) in enumerate(zip((*way, end, end), told, strict=True)):
-                job_s = 100 * number // last
+                wanted = min(99, 100 * number // last)
                 if state == "in_progress" and video.progress is not None:
-                    right = abs(video.progress - min(99, job_s)) <= 1
-                    assert right, f"{operation}: the progress is {video.progress} where the vendor says {job_s} %"
+                    right = abs(video.progress - wanted) <= 1
+                    assert right, f"{operation}: the progress is {video.progress} where the vendor says {wanted} %"
                 if state in going:
                     right = video.status in {"queued", "in_progress"}
                 elif state == "completed":

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callsheet import OPERATIONS, Upload
+from callsheet import Upload
 from callsheet.testing.kit.bench import Desk
 
 __all__ = ["CLIP", "IDS", "MANY", "ODD", "OFFER", "SAID", "TOGETHER", "sample", "text_field"]
@@ -172,6 +172,3 @@ async def _finished(desk: Desk) -> Any:
     assert video.status == "completed", f"a video that should be completed by now is {video.status}: {video.error}"
     desk.past["video"] = video
     return video
-
-
-assert set(MANY) <= set(OPERATIONS)

@@ -18,7 +18,8 @@ import pytest
 
 from callsheet import OPERATIONS, CallsheetError, Provider, UnsupportedOperation
 from callsheet.installed import entry_points, owner_of
-from callsheet.registry import PROVIDERS, _unknown_hooks
+from callsheet.registry import PROVIDERS, unknown_hooks
+from callsheet.testing.faults import Fault
 from callsheet.testing.kit import probe
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import Bench, Desk
@@ -83,7 +84,7 @@ class ShapeTests(KitTests):
 
         If this fails: the name is mistyped, or the plugin is written for a newer callsheet.
         """
-        unknown = _unknown_hooks(bench.kind)
+        unknown = unknown_hooks(bench.kind)
         assert not unknown, f"no operations of the contract: {', '.join(unknown)}"
 
     @check("S05", vendor=False)
@@ -182,8 +183,6 @@ class ShapeTests(KitTests):
             return
 
         async def scene(desk: Desk) -> CallsheetError | None:
-            from callsheet.testing.faults import Fault
-
             fields = await sample(desk, operation)
             with contextlib.suppress(CallsheetError):
                 await desk.call(operation, **fields)
@@ -261,10 +260,10 @@ class ShapeTests(KitTests):
         said = [*(meta.get_all("License-Expression") or []), *(meta.get_all("License") or [])]
         assert said or meta.get_all("License-File"), "the distribution names no licence"
         core = [line for line in owner.requires or [] if re.match(r"callsheet(\[[^]]*\])?\s*[<>=!~(]", line)]
-        asked = [
+        versions = [
             line.partition(";")[0] for line in core
-        ]  # what comes after it says where it is needed, and not of which version
-        assert any("<" in line or "~=" in line or "==" in line for line in asked), (
+        ]  # what follows says where it is needed, not of which version
+        assert any("<" in line or "~=" in line or "==" in line for line in versions), (
             f"it must need callsheet with an upper bound, such as callsheet>=0.1,<1; it says {core or 'nothing'}"
         )
         tests = [file for file in folder.rglob("*.py") if re.match(r"test_.*|.*_test|conftest", file.stem)]

@@ -156,9 +156,8 @@ class StreamTests(KitTests):
         assert error is None, repr(error)
         known = [event for event in events if b"x_weather" not in event.raw.encode()]
         assert bench.wire().reply in texts_of(operation, known), "the text is no longer whole"
-        if any(
-            b'"choices"' in piece or b'"response.' in piece for piece in sent
-        ):  # what is handed on, is handed on whole
+        of_our_shape = any(b'"choices"' in piece or b'"response.' in piece for piece in sent)
+        if of_our_shape:  # what is handed on, is handed on whole
             assert len(known) < len(events), "the event that the adapter does not know is lost"
 
     @check("T08", over=streams)

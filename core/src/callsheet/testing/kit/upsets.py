@@ -12,12 +12,12 @@ from callsheet.testing.faults import Fault, MakeError
 __all__ = ["answered", "inserted", "more_fields", "noted", "recut", "watched_stream"]
 
 
-def answered(content: bytes, content_type: str = "application/json", status: int = 200, **headers: str) -> Fault:
+def answered(content: bytes, content_type: str = "application/json", **headers: str) -> Fault:
     """Something else in the place of the answer."""
 
     def changed(answer: Answer) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Answer(status, {**answer.headers, "content-type": content_type, **named}, [content])
+        return Answer(200, {**answer.headers, "content-type": content_type, **named}, [content])
 
     return _changed("another answer", changed)
 
@@ -61,11 +61,11 @@ def recut(cuts: Callable[[bytes], Sequence[bytes]]) -> Fault:
     return Fault("recut stream", True, script)
 
 
-def inserted(event: bytes, *, at: int | None = None, end: bool = False) -> Fault:
-    """A stream with one more event: before the piece number `at`, else where content begins. `end`: nothing follows it."""
+def inserted(event: bytes, *, end: bool = False) -> Fault:
+    """A stream with one more event, after the first with content in it. `end`: nothing follows it."""
 
     def script(answer: Answer, _make_error: MakeError) -> Iterator[Step]:
-        place = answer.content_from + 1 if at is None else at
+        place = answer.content_from + 1
         yield answer.head()
         yield Mark("in stream")
         yield from (Data(piece) for piece in answer.pieces[:place])

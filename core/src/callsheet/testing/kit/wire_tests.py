@@ -350,5 +350,5 @@ def _opens_nothing_else(done: Outcome, operation: str, id: str) -> None:
 
 
 def _refuses(done: Outcome, field: str) -> bool:
-    """Whether a call was refused for a field, before anything was sent."""
+    """Whether a call was refused for a field: by the adapter, or by the vendor in words that it understood."""
     return isinstance(done.error, BadRequestError) and done.error.param == field
