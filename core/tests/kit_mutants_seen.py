@@ -27,6 +27,12 @@ def _openai(name: str, fault: str, body: str, head: str = "") -> Mutant:
     return Mutant(name, fault, source=f"{head}{HEAD}class Mutant(OpenAIProvider):\n{body}", base="openai")
 
 
+def _with_key(key: str) -> str:
+    """The order with an idempotency key."""
+    asked = f'cs.Request("POST", "/jobs", {{"idempotency-key": {key}}}, body=cs.Body.json(order))'
+    return POST.replace('io.post_json("/jobs", order)', f"io.send({asked})")
+
+
 SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
     "S02": (
         _acme(
@@ -47,6 +53,25 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
             "slow_import",
             "Importing the plugin computes for a second: every start is slow.",
             (CLASS, "_table = sorted(str(n) for n in range(5_000_000))\n\n\n" + CLASS),
+        ),
+        _acme(
+            "thread_that_ends",
+            "Importing the plugin starts a thread, which is over before anybody looks: imports in a fork can hang.",
+            (
+                CLASS,
+                "import threading\n\n_warm = threading.Thread(target=len, args=('',))\n_warm.start()\n_warm.join()\n\n\n"
+                + CLASS,
+            ),
+        ),
+        _acme(
+            "sleeps_at_import",
+            "Importing the plugin waits: every start is slow.",
+            (CLASS, "from time import sleep\n\nsleep(0.01)\n\n\n" + CLASS),
+        ),
+        _acme(
+            "reads_a_file_at_import",
+            "Importing the plugin reads a file of the user's: where it lacks, nothing starts.",
+            (CLASS, "from pathlib import Path\n\n_table = Path('/etc/passwd').read_text()\n\n\n" + CLASS),
         ),
     ),
     "S05": (
@@ -109,6 +134,18 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
             (IMPORT, "import secrets\n\n" + IMPORT),
             (POST, f'order["x_nonce"] = secrets.token_hex(8)\n        {POST}'),
         ),
+        _acme(
+            "one_idempotency_key",
+            "Every order shows the same idempotency key: the second film is never made.",
+            (POST, _with_key('"acme"')),
+        ),
+        _acme(
+            "idempotency_key_of_the_attempt",
+            "A second attempt shows a new idempotency key: the film is made and paid for twice.",
+            (IMPORT, "import secrets\n\n" + IMPORT),
+            (AUTH, AUTH + "    rejects_before_accepting = frozenset({429})\n"),
+            (POST, _with_key("secrets.token_hex(8)")),
+        ),
     ),
     "T01": (
         _acme(
@@ -164,6 +201,38 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
                 "            asked = cs.Request('POST', where, body=cs.Body.json(order), auth=None)\n"
                 "            return self._video(await io.send(asked))",
             ),
+        ),
+    ),
+    "L01": (
+        _acme(
+            "left_answer_when_cancelled",
+            "Cancelled while it reads, it leaves the connection to the garbage collector.",
+            (
+                LOOK,
+                'answer = await io.stream(cs.Request("GET", f"/jobs/{cs.path_segment(request.video_id)}"))\n'
+                "        content = b''.join([piece async for piece in answer])\n"
+                "        return self._video(cs.Reply(answer.status, answer.headers, content))",
+            ),
+        ),
+    ),
+    "L05": (
+        _acme(
+            "sleep_by_its_name",
+            "It sleeps by a name that it imported: everybody else's calls stand still.",
+            (IMPORT, "from time import sleep\n\n" + IMPORT),
+            (LOOK, "sleep(0.001)\n        " + LOOK),
+        ),
+        _acme(
+            "reads_a_file",
+            "It reads a file in the event loop: on a slow disk everybody else's calls stand still.",
+            (IMPORT, "from pathlib import Path\n\n" + IMPORT),
+            (LOOK, "Path('/etc/passwd').read_bytes()\n        " + LOOK),
+        ),
+        _acme(
+            "runs_a_program",
+            "It waits for a program in the event loop.",
+            (IMPORT, "import subprocess\nimport sys\n\n" + IMPORT),
+            (LOOK, "subprocess.run([sys.executable, '-V'], capture_output=True)\n        " + LOOK),
         ),
     ),
     "L02": (

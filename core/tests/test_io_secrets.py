@@ -107,6 +107,14 @@ async def test_a_request_elsewhere_without_credential(mode: Mode, server: Server
     assert seen.headers["content-length"] == "0"
 
 
+async def test_who_has_no_base_url_is_not_led_into_this_network(mode: Mode, other: Server) -> None:
+    other.on("/x", json_answer({}))
+    ask = Request("GET", f"{other.url}/x", auth=None)
+    with pytest.raises(APIResponseValidationError, match="network"):
+        await careless(mode, None, ask).generate_video(prompt="A fox")
+    assert other.opened == 0
+
+
 async def test_headers_do_not_double(mode: Mode, server: Server) -> None:
     """However they are spelled: the request's win over the credential's, those over the account's."""
     server.on("/x", json_answer({}))

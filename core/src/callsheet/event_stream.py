@@ -82,11 +82,15 @@ class Checked:
     def _raise_error(self, event: Event) -> None:
         """Raise what an error event says: `{"error": {...}}`, or the fields side by side as OpenAI's own schema has them.
 
+        `{"object": "error", ...}` is how older servers of vLLM say it in a chat.
+
         A response that failed is none: it says so in `response.failed`, its last event.
         """
         data = _decoded(event)
         inner = data.get("error")
-        if event.type != "error" and (not inner or data.get("type", "error") != "error"):
+        # Among responses' events a tool may tell of an error of its own, by an event of its own type.
+        told = bool(inner) and (self._kind == "chat" or data.get("type", "error") == "error")
+        if event.type != "error" and data.get("object") != "error" and not told:
             return
         if not isinstance(inner, dict):  # its type is the event's, and says nothing of the error
             inner = {"code": data.get("code"), "message": inner or data.get("message"), "param": data.get("param")}

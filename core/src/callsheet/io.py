@@ -8,6 +8,7 @@ business of a `Transport` (see transport.py), blocking or async: the same hook r
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
@@ -67,6 +68,15 @@ class Sent:
     """Whether the vendor promises, by the status it answered, that no paid work began."""
 
 
+SOMEWHERE = "http://somewhere.invalid"
+"""Where an account without a base URL is: not in this machine's network."""
+
+
+def new_idempotency_key() -> str:
+    """Something that nobody says twice."""
+    return secrets.token_hex(16)
+
+
 @define(eq=False)
 class IO:
     """One attempt at one operation on one account."""
@@ -77,6 +87,8 @@ class IO:
     transport: Transport = field(repr=False)
     deadline: float
     """A reading of time.monotonic(): when the call, all its attempts together, must be over."""
+    idempotency_key: str = Factory(new_idempotency_key)
+    """New for each call and the same in all its attempts: for vendors who promise to do once what is asked twice."""
     meta: Meta = Factory(Meta)
     sent: list[Sent] = field(factory=list, init=False)
     answered: bool = field(default=False, init=False)
@@ -313,8 +325,7 @@ class IO:
 
     def _guard_inside(self, url: str) -> None:
         """Where an answer says that a file is: not in this machine's network, unless the account itself is there."""
-        base = self.account.settings.base_url
-        if base and not leads_on(base, url):
+        if not leads_on(self.account.settings.base_url or SOMEWHERE, url):
             raise APIResponseValidationError(
                 f"provider '{self.account.provider}' points to {origin(url)[1]}, which can't be followed: from outside into"
                 " this machine's network, or from https to http",

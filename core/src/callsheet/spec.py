@@ -41,7 +41,8 @@ class Provider:
     Class attributes: `Settings` is what an account is configured with; `embedded` says that the provider works with no
     key and no network; `notes` says of operations why they are missing or how they are done ("vendor cannot", "retired
     2026-09-24", "emulated") and is read by reports only; `models` names models and the operations that each is for: it
-    fills lists and suggestions, and is never a limit; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key");
+    fills lists and suggestions, and is never a limit; `auth` is how the key is shown, Bearer() or ApiKey("x-api-key"), or
+    None for a vendor without keys;
     `rejects_before_accepting` holds the error statuses by which the vendor promises that no paid work began, so that the
     request may be sent again (see also `refused`).
     """
@@ -50,7 +51,7 @@ class Provider:
     embedded: ClassVar[bool] = False
     notes: ClassVar[Mapping[str, str]] = {}
     models: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    auth: ClassVar[AuthScheme] = Bearer()
+    auth: ClassVar[AuthScheme | None] = Bearer()
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset()
 
     def __init__(self, settings: ProviderSettings) -> None:
@@ -65,6 +66,8 @@ class Provider:
 
         Raises MissingCredentials when the account has no key.
         """
+        if self.auth is None:
+            return {}
         return self.auth.headers(self.credential(request, io), isinstance(request.auth, SecretStr))
 
     def credential(self, request: Request, io: IO) -> str:

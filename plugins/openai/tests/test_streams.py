@@ -113,6 +113,8 @@ async def test_an_error_among_the_events_of_a_response(respond: Ask, server: Ser
         (b'data: {"error":"Too much."}\n\n', "Too much.", None),
         (b'event: error\ndata: {"message":"Too much.","code":"busy"}\n\n', "Too much.", "busy"),
         (b"event: error\ndata: Too much.\n\n", "broke its answer off", None),
+        (b'data: {"object":"error","message":"Too much.","code":400}\n\n', "Too much.", "400"),
+        (b'data: {"type":"overloaded_error","error":{"message":"Too much.","code":"busy"}}\n\n', "Too much.", "busy"),
         (b'data: {"id":"c","choices":[],"error":{"code":"busy","message":"Too much."}}\n\n', "Too much.", "busy"),
     ],
 )

@@ -18,7 +18,7 @@ from callsheet.errors import (
     without_secrets,
 )
 from callsheet.ids import IdCodec
-from callsheet.io import IO, Transport
+from callsheet.io import IO, Transport, new_idempotency_key
 from callsheet.models.base import IdKind, Meta, OperationRequest
 from callsheet.models.video import Video
 from callsheet.operations import OPERATIONS
@@ -79,8 +79,10 @@ class Router:
 
         budget = self._budgets.setdefault((account.id, request.model), RetryBudget())
 
+        idempotency_key = new_idempotency_key()
+
         def new_io() -> IO:
-            return IO(account, dispatcher.provider, operation, transport, deadline)
+            return IO(account, dispatcher.provider, operation, transport, deadline, idempotency_key)
 
         async def attempt(io: IO) -> Any:
             result = await dispatcher.call(name, request, io)

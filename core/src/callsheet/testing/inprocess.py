@@ -82,6 +82,11 @@ class _Incoming:
             raise APIConnectionError(f"{self._where}: the answer's headers are too large", sent=True)
         self.status, self.headers = head.status, {name.lower(): value for name, value in head.headers}
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is wanted of it: it was read to its end, or closed."""
+        return self._over
+
     async def read(self, deadline: float) -> bytes:
         if self._over:
             return b""

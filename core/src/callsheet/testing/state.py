@@ -16,7 +16,8 @@ class Job:
     """A job of a vendor's. It goes on a step at each look.
 
     `states` are what it goes through, in the contract's words: queued, in_progress, completed, failed, cancelled,
-    expired - or one that nobody has heard of. A wire spells them in its vendor's. `facts` are what the wire wants to keep.
+    expired - or empty, which is done without a result, or one that nobody has heard of. A wire spells them in its
+    vendor's. `facts` are what the wire wants to keep.
     """
 
     id: str
@@ -38,7 +39,7 @@ class Job:
     @property
     def over(self) -> bool:
         """Whether it has ended, well or badly."""
-        return self.status in {"completed", "failed", "cancelled", "expired"}
+        return self.status in {"completed", "failed", "cancelled", "expired", "empty"}
 
     @property
     def progress(self) -> int:

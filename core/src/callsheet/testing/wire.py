@@ -64,7 +64,10 @@ class Wire:
     model: str = "kit-model"
     """The model that a conformance test asks for, if the provider's `models` names none."""
     job_states: Collection[str] = ("queued", "in_progress", "completed", "failed")
-    """The states that this vendor tells apart. Those of a job that are not among them are left out."""
+    """The states that this vendor tells apart. Those of a job that are not among them are left out.
+
+    It may have three more: "cancelled", "expired", and "empty": the job is done, and there is no result.
+    """
     unknown_state: str | None = "hibernating"
     """A state that an adapter can't know. None if the wire could not tell one."""
     unknown_event: bytes | None = b'data: {"type": "x.weather", "x_weather": "fine"}\n\n'
@@ -80,7 +83,7 @@ class Wire:
     video_bytes: int = 96 * 1024
     """The length of a video's content."""
     keys: Collection[str] = frozenset({FAKE_KEY})
-    """The keys that this account has."""
+    """The keys that this account has. None at all: the vendor knows no keys, and is shown none."""
     extra_fields: Collection[str] = ()
     """Fields that requests may have beyond the wire's own. Those whose names begin with "x_" always may."""
     table: ClassVar[tuple[Route, ...]] = ()
@@ -349,8 +352,9 @@ class Wire:
             return document(self.error_document(error), error.status)
 
     def _authorise(self, seen: Seen, route: Route) -> None:
-        if route.public:
-            if any(key in value for key in self.keys for _, value in seen.raw_headers):
+        if route.public or not self.keys:
+            shown = any(key in value for key in self.keys for _, value in seen.raw_headers)
+            if shown or (not self.keys and self.key_header in seen.headers):
                 raise Violation("A key was shown where none belongs.")
             return
         seen.key = self.key_of(seen)

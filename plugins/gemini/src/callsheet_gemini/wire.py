@@ -74,7 +74,7 @@ class GeminiWire(Wire):
     key_header = "x-goog-api-key"
     key_prefix = ""
     model = "veo-3.1-generate-preview"
-    job_states = ("in_progress", "completed", "failed")
+    job_states = ("in_progress", "completed", "failed", "empty")
     unknown_state = None  # an operation is done or it is not
     samples: Mapping[str, Mapping[str, Any]] = {"extend": {"seconds": 7}}
 
@@ -127,6 +127,8 @@ class GeminiWire(Wire):
             samples = [{"video": {"uri": self._uri(seen, job)}}]
             made = {"@type": TYPE, "generateVideoResponse": {"generatedSamples": samples}}
             operation |= {"done": True, "response": made}
+        if job.status == "empty":
+            operation |= {"done": True, "response": {"@type": TYPE, "generateVideoResponse": {}}}
         return document(operation)
 
     @route("GET", "/files/{file}:download", query=("alt",))

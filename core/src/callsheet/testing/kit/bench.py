@@ -38,16 +38,18 @@ ADDRESS = "http://127.0.0.1:9"
 
 
 class FastBlocking(BlockingFakeTransport):
-    """Without a socket, and without waiting: `slept` holds what would have been waited for, `asked` what was sent."""
+    """Without a socket, and without waiting: `slept`: what was not waited for; `asked` and `answers`: what went and came."""
 
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire)
         self.slept: list[float] = []
         self.asked: list[Outgoing] = []
+        self.answers: list[Any] = []
 
     async def open(self, request: Outgoing) -> Any:
         self.asked.append(request)
-        return await super().open(request)
+        self.answers.append(await super().open(request))
+        return self.answers[-1]
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -62,7 +64,7 @@ class FastAsync(FastBlocking):
 
     async def open(self, request: Outgoing) -> Any:
         await anyio.lowlevel.checkpoint()
-        return await super().open(request)
+        return InTurns(await super().open(request))
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
@@ -71,6 +73,21 @@ class FastAsync(FastBlocking):
     async def run(self, function: Callable[..., T], *args: object) -> T:
         await anyio.lowlevel.checkpoint()
         return function(*args)  # in no thread: how many turns of the loop a call takes must not depend on the clock
+
+
+@define(eq=False)
+class InTurns:
+    """An answer of which each piece is a turn of the loop, as from a socket: calls may be cancelled there, too."""
+
+    _answer: Any
+
+    async def read(self, deadline: float) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        content: bytes = await self._answer.read(deadline)
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
 
 
 class NoVendor:
@@ -135,8 +152,9 @@ class Bench:
         accounts = Accounts(registry, configured_only=True)
         options = dict(self.account_settings(wire))
         if wire is not None and not self.kind.embedded:
+            shown = key or next(iter(wire.keys), None)
             options = {
-                "api_key": key or next(iter(wire.keys)),
+                **({"api_key": shown} if shown else {}),
                 "base_url": base_url or ADDRESS + wire.prefix,
                 **options,
             }

@@ -165,11 +165,13 @@ class ErrorTests(KitTests):
             )
             if operation != "download_video":
                 assert isinstance(done.error, APITimeoutError), f"{operation}, {mode}: silence became {done.error!r}"
-        with socket.socket() as taken:
+        wire = bench.wire()
+        with socket.socket() as taken, wire.serve() as served:
+            without_tls = served.removesuffix(wire.prefix).replace("http:", "https:", 1)
             taken.bind(("127.0.0.1", 0))  # and nobody listens
             port = taken.getsockname()[1]
             fields = _without_past(bench, operation)
-            for url in (f"http://127.0.0.1:{port}", f"https://127.0.0.1:{port}", "https://nowhere.invalid"):
+            for url in (f"http://127.0.0.1:{port}", without_tls, "https://nowhere.invalid"):
                 if "nowhere" in url:
                     monkeypatch.setattr(socket, "getaddrinfo", _unknown_host)
                 error = _unreached(bench, operation, url, fields)

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import gc
 import os
-import socket
 import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import pytest
 from callsheet import APITimeoutError, CallsheetError
 from callsheet.drive import finish
 from callsheet.testing.faults import Fault
+from callsheet.testing.kit import probe
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import MODES, Bench, Desk, FastAsync
 from callsheet.testing.kit.catalogue import any_operation, check
@@ -44,13 +44,15 @@ class LeakTests(KitTests):
 
         If this fails: a `finally` or `async with` is missing, or cancellation is caught on the way.
         """
-        threads = threading.active_count()
+        threads, files = threading.active_count(), _open_files()
         for step in range(200):
             if not asyncio.run(_cancelled_at(bench, operation, step)):
                 break
         else:
             pytest.fail(f"{operation} does not end within 200 steps")
         _settled(lambda: threading.active_count() <= threads + 1, "threads are left behind")
+        gc.collect()
+        assert _open_files() <= files + 1, f"{operation}: {_open_files() - files} files are left open"
 
     @check("L02", over=any_operation)
     def test_l02_nothing_is_swallowed(self, bench: Bench, operation: str) -> None:
@@ -119,7 +121,7 @@ class LeakTests(KitTests):
 
         If this fails: let what blocks go through `await io.run(function, ...)`.
         """
-        with _watching_for_blocking() as found:
+        with probe.blocking(bench.kind.__module__.partition(".")[0]) as found:
             bench.play(_once(operation), "asyncio", real=True)
         assert not found, f"{operation} blocks the event loop: {'; '.join(sorted(set(found)))}"
 
@@ -143,6 +145,7 @@ class LeakTests(KitTests):
                 with contextlib.suppress(CallsheetError):
                     await _through(desk, operation, fields)
                 desk.transport.asked.clear()
+                desk.transport.answers.clear()
             gc.collect()
             assert _open_files() <= files + 2, f"{operation}: {_open_files() - files} files or sockets are left open"
             grown = _held(desk) - before
@@ -265,6 +268,8 @@ async def _cancelled_at(bench: Bench, operation: str, step: int) -> bool:
             assert task.cancelled(), f"{operation}: cancellation at step {step} was swallowed: {task}"
             left = asyncio.all_tasks() - before - {task}
             assert not left, f"{operation}: cancelled at step {step}, it leaves tasks behind: {left}"
+            unread = [answer for answer in desk.transport.answers if not answer.closed]
+            assert not unread, f"{operation}: cancelled at step {step}, it leaves an answer open"
             return True
         pytest.fail(f"{operation}: cancelled at step {step}, it does not end")
     finally:
@@ -320,7 +325,7 @@ def _held(desk: Desk) -> int:
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if hasattr(thing, "cache_info"):
+        if hasattr(thing, "cache_info") and str(thing.__module__).partition(".")[0] == package:  # others mind their own
             count += thing.cache_info().currsize
         elif isinstance(thing, Mapping):
             count += len(thing)
@@ -331,31 +336,3 @@ def _held(desk: Desk) -> int:
         elif type(thing).__module__.partition(".")[0] == package and hasattr(thing, "__dict__"):
             waiting.append(vars(thing))
     return count
-
-
-@contextlib.contextmanager
-def _watching_for_blocking() -> Iterator[list[str]]:
-    """What blocks in a thread while an event loop runs in it."""
-    found: list[str] = []
-
-    def guard(owner: Any, name: str, words: str, harmless: Callable[..., bool]) -> Callable[[], None]:
-        real = getattr(owner, name)
-
-        def guarded(*arguments: Any, **named: Any) -> Any:
-            if asyncio._get_running_loop() is not None and not harmless(*arguments, **named):
-                found.append(words)
-            return real(*arguments, **named)
-
-        setattr(owner, name, guarded)
-        return lambda: setattr(owner, name, real)
-
-    undo = [
-        guard(time, "sleep", "time.sleep", lambda seconds: seconds <= 0),
-        guard(socket, "getaddrinfo", "a look-up of a host name", lambda *_, **__: False),
-        guard(socket, "create_connection", "a blocking connection", lambda *_, **__: False),
-    ]
-    try:
-        yield found
-    finally:
-        for one in undo:
-            one()

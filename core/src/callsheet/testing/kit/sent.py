@@ -15,10 +15,20 @@ from callsheet.testing.refusals import Violation
 from callsheet.testing.seen import Seen
 from callsheet.testing.wire import Wire
 
-__all__ = ["Outcome", "asked", "document_of", "leaves", "plain", "requests_of", "spelled", "upstream_id"]
+__all__ = [
+    "Outcome",
+    "asked",
+    "document_of",
+    "idempotency_keys",
+    "leaves",
+    "plain",
+    "requests_of",
+    "spelled",
+    "upstream_id",
+]
 
-_NOT_COMPARED = {"content-type", "content-length", "host", "transfer-encoding", "idempotency-key"}
-"""Headers that follow from the rest, or from where the vendor is; and one that is a new one each time, as credentials may be."""
+_NOT_COMPARED = {"content-type", "content-length", "host", "transfer-encoding"}
+"""Headers that follow from the rest, or from where the vendor is."""
 
 
 class Outcome(NamedTuple):
@@ -105,6 +115,11 @@ def spelled(seen: Seen) -> tuple[Any, ...]:
         (name, value) for name, value in seen.raw_headers if name not in _NOT_COMPARED and not names_a_secret(name)
     )
     return seen.method, seen.path, tuple(seen.query), tuple(headers), repr(document_of(seen))
+
+
+def idempotency_keys(seen: list[Seen]) -> list[str]:
+    """Those that requests showed, in their order."""
+    return [value for one in seen for name, value in one.raw_headers if name.endswith("idempotency-key")]
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -21,12 +21,22 @@ from callsheet import (
     path_segment,
 )
 from callsheet.ids import IdCodec
+from callsheet.testing.faults import Fault
 from callsheet.testing.kit import probe
 from callsheet.testing.kit.base import KitTests
 from callsheet.testing.kit.bench import MODES, Bench, Desk
 from callsheet.testing.kit.catalogue import any_operation, check, has_text, one_of, takes_body
-from callsheet.testing.kit.samples import IDS, MANY, ODD, TOGETHER, sample, text_field
-from callsheet.testing.kit.sent import Outcome, asked, document_of, leaves, plain, spelled, upstream_id
+from callsheet.testing.kit.samples import IDS, MANY, ODD, SAID, TOGETHER, sample, text_field
+from callsheet.testing.kit.sent import (
+    Outcome,
+    asked,
+    document_of,
+    idempotency_keys,
+    leaves,
+    plain,
+    spelled,
+    upstream_id,
+)
 from callsheet.testing.kit.upsets import more_fields
 from callsheet.testing.seen import Seen
 
@@ -276,7 +286,10 @@ class WireTests(KitTests):
     def test_w15_deterministic(self, bench: Bench, operation: str) -> None:
         """The same call, made twice from the same past, sends the same; what the caller handed over is not changed.
 
+        Only an idempotency key is another one in each call, and the same one in all attempts at it.
+
         If this fails: look for random ids and for the time in what you send, and for documents that are changed in place.
+        An idempotency key is `io.idempotency_key`.
         """
         roles = ("system", "developer", "user")
         given = {"messages": [{"role": role, "content": "Be brief."} for role in roles]}
@@ -286,6 +299,13 @@ class WireTests(KitTests):
         ours, theirs = ([spelled(seen) for seen in done.seen] for done in (first, second))
         assert ours == theirs, f"{operation}: the same call sends something else the second time"
         assert more == untouched, f"{operation} changes what the caller handed over"
+        keys = [set(idempotency_keys(done.seen)) for done in (first, second)]
+        assert not keys[0] & keys[1], f"{operation}: two calls show the same idempotency key: the second does nothing"
+        again = asked(bench, operation, more, before=lambda wire: wire.fail(None, Fault.status(429, retry_after=0)))
+        tried = [seen for seen in again.seen if again.seen and spelled(seen) == spelled(again.seen[0])]
+        assert len(set(idempotency_keys(tried))) <= 1, (
+            f"{operation}: a second attempt shows another idempotency key, so the vendor does it once more"
+        )
 
 
 def _has_the_vendors_id(done: Outcome, operation: str) -> None:
@@ -318,6 +338,12 @@ def _tells_all(done: Outcome, operation: str, films: list[bytes]) -> None:
     raw = getattr(done.result, "raw", None)
     if operation in {"responses", "chat_completions", "get_response"} and isinstance(raw, dict):
         assert done.wire.reply in list(leaves(raw)), f"{operation}: the text is not what the vendor said"
+    if operation == "list_videos":
+        made = {done.wire.id_of(job) for job in done.wire.state.jobs.values()}
+        told = {IdCodec().decode(video.id, "video").upstream for video in done.result.data}
+        assert told == made, f"{operation}: {sorted(told)} are told, and by the wire's id_of there are {sorted(made)}"
+    if operation == "list_input_items":
+        assert SAID in list(leaves(raw)), f"{operation}: what was said is not among the items"
     if operation == "get_character":
         made = done.past["character"]
         assert (done.result.id, done.result.name) == (made.id, made.name), (
