@@ -14,6 +14,7 @@ LIMIT = 64 * 1024
 """Bytes: a block of headers must be shorter."""
 MAX_BODY = 256 * 1024 * 1024
 _LINE = re.compile(r"([A-Z]+) (/\S*) HTTP/1\.1")
+_HANDSHAKE = b"\x16"
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
@@ -40,12 +41,13 @@ async def read_request(reader: asyncio.StreamReader, go_on: Callable[[], Awaitab
 
     A client that leaves in the middle of a request is no violation: asyncio.IncompleteReadError.
     """
+    beginning = await reader.read(1)
+    if not beginning:
+        return None
+    if beginning == _HANDSHAKE:  # it would wait for an answer, and this for an empty line
+        raise BadRequest("a TLS handshake came where plain HTTP is spoken")
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as error:
-        if not error.partial:
-            return None
-        raise
+        head = beginning + await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
         raise BadRequest("the block of headers is too large") from None
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
