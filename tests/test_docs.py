@@ -34,6 +34,8 @@ PAGES = [
 TUTORIAL = ROOT / "docs" / "write-a-provider.md"
 ACME = ROOT / "docs" / "callsheet-acme" / "src"
 PORT = "4000"
+MASTER_KEY = "sk-cs-of-a-reader-0123456789"
+"""What the server would print for a reader to paste."""
 DISTRIBUTIONS = {
     "callsheet",
     "callsheet-gateway",
@@ -66,6 +68,8 @@ def folder(tmp_path, monkeypatch):
         if name.startswith(("OPENAI_", "AZURE_", "ACME_")) or name == "CALLSHEET_PROVIDERS":
             monkeypatch.delenv(name)
     monkeypatch.setenv("CALLSHEET_LOCAL_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("CALLSHEET_GATEWAY_DIR", str(tmp_path / "data" / "gateway"))
+    monkeypatch.setenv("CALLSHEET_MASTER_KEY", MASTER_KEY)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 
@@ -95,7 +99,9 @@ class Servers:
     def start(self, line: str) -> None:
         words = shlex.split(line.split("#")[0])[2:]
         self.stack.close()
-        gateway = self.stack.enter_context(serving(self.folder / "data", *words, cwd=self.folder))
+        gateway = self.stack.enter_context(
+            serving(self.folder / "data", *words, cwd=self.folder, CALLSHEET_MASTER_KEY=MASTER_KEY)
+        )
         self.port = gateway.root.rpartition(":")[2]
 
     def addressed(self, code: str) -> str:

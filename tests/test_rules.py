@@ -14,6 +14,8 @@ DISTRIBUTIONS = [ROOT / "core", *PLUGINS, ROOT / "gateway"]
 PROVIDERS = {folder.name for folder in PLUGINS}
 SOURCES = sorted(file for folder in DISTRIBUTIONS for file in folder.glob("src/**/*.py"))
 CORE_SOURCES = sorted(CORE.rglob("*.py"))
+UPSTREAM = ROOT / "gateway" / "src" / "callsheet_gateway" / "upstream"
+"""The one other place that speaks HTTP to providers: it is a client itself, on httptools' parser."""
 TRACKED_TEXT = [
     file
     for pattern in ("*.py", "*.md", "*.toml", "*.txt", "*.yml", "*.yaml", ".ci/*")
@@ -53,6 +55,8 @@ def imports(file: Path) -> set[str]:
 def test_only_the_transport_imports_an_http_client(file):
     if file.name not in {"transport.py", "deadlines.py"} or file.parent != CORE:
         assert not imports(file) & {"httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "requests", "urllib3"}
+    if file.parent != UPSTREAM:
+        assert not imports(file) & {"httptools", "h11"}
 
 
 @pytest.mark.parametrize("file", CORE_SOURCES, ids=relative)

@@ -49,7 +49,7 @@ def test_accounts_from_config(registry):
     with pytest.raises(ConfigurationError, match="give each an id of its own"):
         Client(config={"accounts": [config["accounts"][0]] * 2}, registry=registry)
     for wrong in ({"acounts": []}, {"accounts": {}}, {"accounts": [{"id": "x"}]}):
-        with pytest.raises(ConfigurationError, match=r"provider"):
+        with pytest.raises(ConfigurationError, match=r"provider|Did you mean 'accounts'"):
             Client(config=wrong, registry=registry)
     with pytest.raises(NotFoundError, match="an account that this client does not have"):
         Client(registry=registry).edit(video=video, prompt="x")

@@ -73,19 +73,20 @@ def test_the_providers_own_variable_is_the_account_of_the_library(registry, monk
     ("entries", "words"),
     [
         ([{}], r"model_list\[0\]: 'model_name' is wanted"),
-        ([{"model_name": "film"}], r"model_list\[0\] \(film\): 'litellm_params' with a 'model' is wanted"),
-        ([entry("film", "m")], r"\(film\): model 'm' does not say PROVIDER/MODEL"),
+        ([{"model_name": "film"}], r"model_list\[0\]: 'litellm_params' with a 'model' is wanted"),
+        ([entry("film", "m")], r"model_list\[0\].litellm_params.model: it does not say PROVIDER/MODEL"),
         ([entry("film", "othr/m")], "no provider named 'othr'.* Did you mean 'other'"),
         ([entry("film", "other/")], "does not say PROVIDER/MODEL"),
         (
             [entry("film", "other/m"), entry("film", "other/n")],
-            r"model_list\[1\] \(film\): the model name is there already",
+            r"model_list\[1\].model_name: the model name is there already",
         ),
         (
             [entry("film", "other/m", api_bas="x")],
             "unknown key 'api_bas'. Did you mean 'api_base'",
         ),
-        ([entry("film", "other/m", rpm=3)], "unknown key 'rpm'. Known: api_base, api_key, base_url"),
+        ([entry("film", "other/m", rpms="x")], "unknown key 'rpms'. Did you mean 'rpm'"),
+        ([entry("film", "other/m", frob="x")], "unknown key .not shown.*Known: api_base, .*api_key, base_url"),
         ([{**entry("film", "other/m"), "model_inf": {}}], "unknown key 'model_inf'. Did you mean 'model_info'"),
         ([entry("film", "other/m", api_key="os.environ/NOT_THERE")], "variable NOT_THERE, which is not set"),
         (
@@ -93,10 +94,10 @@ def test_the_providers_own_variable_is_the_account_of_the_library(registry, monk
             "the same account with other settings; give each an 'account_id'",
         ),
         ([entry("film-*", "other/m")], "names with . are not understood yet"),
-        (["film"], "'model_list' is a list of mappings"),
-        ([entry("film", "other/m", account_id=5)], "account_id is a text, not int"),
-        ([entry("film", "other/m", custom_llm_provider=5)], "custom_llm_provider is a text, not int"),
-        ([entry("a\ud800", "other/m")], "'model_name' is wanted"),
+        (["film"], r"model_list\[0\]: a mapping with a \'model_name\' is wanted, not a text"),
+        ([entry("film", "other/m", account_id=5)], "account_id: a text is wanted, not a number"),
+        ([entry("film", "other/m", custom_llm_provider=5)], "custom_llm_provider: a text is wanted, not a number"),
+        ([entry("a\ud800", "other/m")], "model_name: .* is wanted"),
         ([entry("film", "other/m", api_base="http://a", base_url="http://b")], "api_base and base_url are the same"),
         ([entry("film", "other/m", api_base="ftp://x")], "must begin with http:// or https://"),
     ],
@@ -148,3 +149,53 @@ def test_without_a_model_several_accounts_are_a_question(registry):
         made.list_videos()
     assert caught.value.param == "model"
     assert made.list_videos(model="b").meta.provider == "echo"
+
+
+def test_accounts_and_models_in_the_plainer_spelling(registry, monkeypatch):
+    monkeypatch.setenv("TEAM_KEY", "sk-of-the-team")
+    config = {
+        "accounts": [{"provider": "other", "id": "team", "api_key": "os.environ/TEAM_KEY", "timeout": 5}],
+        "models": {
+            "film": {"account": "team", "model": "m", "rpm": 3, "weight": "0.5", "info": {"mode": "video"}},
+            "draft": "echo/n",
+            "short": "other/o/p",
+        },
+    }
+    made = Client(config=config, registry=registry)
+    assert made.generate_video(prompt="a", model="film").meta.account == "team"
+    assert made.generate_video(prompt="a", model="short").model == "o/p"
+    assert made.generate_video(prompt="a", model="draft").meta.provider == "echo"
+    film = made.router.models["film"]
+    assert (film.rpm, film.weight, film.tpm, film.info) == (3, 0.5, None, {"mode": "video"})
+    assert film.account.settings.api_key.get_secret_value() == "sk-of-the-team"
+    assert film.account.key_variable == "TEAM_KEY"
+    assert "sk-of" not in repr(film)
+
+
+def test_variables_of_the_configuration_come_after_real_ones(registry):
+    config = {"models": {"a": "needs/m"}, "environment_variables": {"NEEDS_KEY": "os.environ/B", "B": "never"}}
+    for environ, key in [({"B": "real"}, "real"), ({"NEEDS_KEY": "own", "B": "real"}, "own")]:
+        models = configure(Accounts(registry), config, environ)
+        assert models["a"].account.settings.api_key.get_secret_value() == key
+    with pytest.raises(ConfigurationError, match="variable B, which is not set") as caught:
+        configure(Accounts(registry), config, {})
+    assert caught.value.at == ("environment_variables", "NEEDS_KEY")
+
+
+@pytest.mark.parametrize(
+    ("config", "at"),
+    [
+        ({"accounts": [{"provider": "other"}, {"provider": "othr"}]}, ("accounts", 1)),
+        ({"accounts": [{"provider": "other", "timeout": "x"}]}, ("accounts", 0, "timeout")),
+        ({"models": {"a": {"account": "other", "model": "m", "rpm": 0}}}, ("models", "a", "rpm")),
+        ({"model_list": [entry("a", "other/m", headers={"X": "os.environ/NO"})]},
+         ("model_list", 0, "litellm_params", "headers", "X")),
+        ({"model_list": [entry("a", "other/m", typo=1)]}, ("model_list", 0, "litellm_params", "typo")),
+        ({"general_settings": {}}, ("general_settings",)),
+        ([], ()),
+    ],
+)  # fmt: skip
+def test_an_error_knows_its_place(registry, config, at):
+    with pytest.raises(ConfigurationError) as caught:
+        configure(Accounts(registry), config, {})
+    assert caught.value.at == at

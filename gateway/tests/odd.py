@@ -34,6 +34,8 @@ from callsheet import (
     hookimpl,
 )
 from callsheet_gateway import GatewaySettings, make_app, make_client
+from callsheet_gateway.protocol import Protocol
+from callsheet_gateway.state import State
 
 
 class Odd(Provider):
@@ -93,12 +95,15 @@ class Items:
 
 
 @contextmanager
-def over(kind: type[Provider], client: AsyncClient | None = None, **settings: Any) -> Iterator[httpx.Client]:
+def over(
+    kind: type[Provider], client: AsyncClient | None = None, state: State | None = None, **settings: Any
+) -> Iterator[httpx.Client]:
     """An HTTP client of a gateway over one provider class, or over a client that was made elsewhere."""
     registry = Registry(points=[], wraps=())
     registry.register("odd", kind)
-    app = make_app(client or make_client(None, registry), GatewaySettings(**settings))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2))
+    app = make_app(client or make_client(None, registry), GatewaySettings(**settings), state)
+    how = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2, http=Protocol)
+    server = uvicorn.Server(how)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -47,7 +47,12 @@ class Gateway:
 
 @contextmanager
 def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) -> Iterator[Gateway]:
-    """Run `callsheet serve --port 0 WORDS...` and stop it in the end, as Ctrl-C does. Its errors are shown if it fails."""
+    """Run `callsheet serve --port 0 WORDS...` and stop it in the end, as Ctrl-C does. Its errors are shown if it fails.
+
+    It asks for no key, unless one is named: serving(..., CALLSHEET_MASTER_KEY="sk-...").
+    """
+    if "--config" not in words and "CALLSHEET_MASTER_KEY" not in env:
+        words = (*words, "--no-keys")
     log = data_dir.parent / f"{data_dir.name}.serve.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
@@ -55,7 +60,12 @@ def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) ->
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=cwd,
-            env={**os.environ, "CALLSHEET_LOCAL_DIR": str(data_dir), **env},
+            env={
+                **os.environ,
+                "CALLSHEET_LOCAL_DIR": str(data_dir),
+                "CALLSHEET_GATEWAY_DIR": str(data_dir / "gateway"),
+                **env,
+            },
         )
         assert process.stdout is not None
         try:

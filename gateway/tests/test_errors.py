@@ -87,12 +87,14 @@ def test_a_bug_does_not_cut_the_next_request_off(http, monkeypatch):
 def test_what_a_provider_does_not_do(http):
     answer = http.post("/videos/edits", json={"video": {"id": "video_x"}, "prompt": "a"})
     assert answer.status_code == 404  # whose id would it be?
-    answer = http.get("/videos")
+    answer = http.get("/responses/resp_x")
+    assert answer.status_code == 404
+    answer = http.post("/videos/characters", data={"name": "Luna"}, files={"video": b"0"})
     assert answer.status_code == 501
     assert answer.headers["x-should-retry"] == "false"
     assert answer.json()["error"]["code"] == "unsupported_operation"
     assert "odd" in answer.json()["error"]["message"]
-    assert http.get("/providers").json()["data"][0]["operations"]["list_videos"] == "not offered"
+    assert http.get("/providers").json()["data"][0]["operations"]["create_character"] == "not offered"
 
 
 @pytest.mark.parametrize(

@@ -115,5 +115,5 @@ def test_a_video_from_order_to_bytes(gateway):
         assert listed["data"][0]["model"] == "local/motion-1"
         assert http.delete(f"/videos/{video['id']}").json()["deleted"] is True
         gone = http.get(f"/videos/{video['id']}")
-        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "video_not_found")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
         assert video["id"][:20] in gone.json()["error"]["message"]  # the caller's id, not the provider's

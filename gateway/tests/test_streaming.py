@@ -179,8 +179,10 @@ def test_a_job_is_looked_at_as_often_as_its_provider_wants(http, monkeypatch):
 def test_a_video_has_all_of_openais_fields(http, monkeypatch):
     monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v", status="queued", cost=3))
     video = http.post("/videos", json={"model": "odd/m", "prompt": "a"}).json()
-    absent = ("completed_at", "created_at", "error", "expires_at", "prompt", "remixed_from_video_id", "seconds", "size")
+    absent = ("completed_at", "error", "expires_at", "remixed_from_video_id", "seconds", "size")
     assert {name: video[name] for name in absent} == dict.fromkeys(absent)
+    assert video["prompt"] == "a"  # what the provider does not say, and the gateway knows
+    assert abs(video["created_at"] - time.time()) < 60
     assert (video["object"], video["model"], video["progress"], video["cost"]) == ("video", "odd/m", 0, 3)
 
 

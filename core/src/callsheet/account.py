@@ -97,6 +97,8 @@ class Account:
     provider: str
     settings: ProviderSettings
     id: str
+    key_variable: str | None = field(default=None, eq=False, kw_only=True)
+    """The environment variable that the key was read from, if it was: for reports."""
     tag: bytes = field(init=False, repr=False)
     """8 bytes that stand for the account in managed ids; the first 3 for the provider."""
 
@@ -132,9 +134,9 @@ class Account:
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
             known = ", ".join(kind.model_fields)
-            raise ConfigurationError(
-                f"settings for provider '{provider}': {problems}. Known settings: {known}"
-            ) from None
+            wrong = ConfigurationError(f"settings for provider '{provider}': {problems}. Known settings: {known}")
+            wrong.at = tuple(error.errors()[0]["loc"][:1])
+            raise wrong from None
         if id is None:
             facts = [
                 provider,
@@ -144,4 +146,5 @@ class Account:
                 secret_name or kind.env.get("api_key"),
             ]
             id = "acct_" + hashlib.sha256("\0".join(fact or "" for fact in facts).encode()).hexdigest()[:12]
-        return cls(provider, settings, id)
+        variable = secret_name or (kind.env.get("api_key") if "api_key" not in given else None)
+        return cls(provider, settings, id, key_variable=variable if settings.api_key is not None else None)

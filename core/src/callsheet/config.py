@@ -1,34 +1,37 @@
 """What a configuration says: which accounts there are, and which model names stand for which model at which account.
 
-    {"accounts": [{"provider": "acme", "id": "team-a", "base_url": "..."}]}
+    {"accounts": [{"provider": "acme", "id": "team-a", "api_key": "os.environ/ACME_KEY"}],
+     "models": {"film": {"account": "team-a", "model": "film-1"}, "talk": "team-a/talk-1", "draft": "acme/film-0"}}
 
     {"model_list": [{"model_name": "film", "litellm_params": {"model": "acme/film-1", "api_key": "os.environ/ACME_KEY"}}]}
 
-The second shape is LiteLLM's. Values of the form `os.environ/NAME` are read from the environment.
+The second shape is LiteLLM's. Values of the form `os.environ/NAME` are read from the environment; what it lacks,
+`environment_variables` may hold.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
-from callsheet.account import Account
+from callsheet.config_accounts import AccountMaker
+from callsheet.config_values import Place, is_reference, resolved
 from callsheet.errors import ConfigurationError
 from callsheet.routing.accounts import Accounts
 from callsheet.routing.router import Deployment
 
-__all__ = ["Config", "configure"]
+__all__ = ["LIMITS", "Config", "configure", "with_variables"]
 
 Config = Mapping[str, Any]
-_FROM_ENVIRONMENT = "os.environ/"
-_OTHER_NAMES = {"api_base": "base_url"}
-"""LiteLLM's name for a setting, where it is not ours."""
-_THEIRS = {"general_settings", "litellm_settings", "router_settings", "environment_variables", "callback_settings"}
-_ENTRY_KEYS = ("model_name", "litellm_params", "model_info")
+LIMITS = ("weight", "rpm", "tpm", "max_parallel_requests")
+"""What a deployment's entry may say of how much it takes."""
+_SECTIONS = ("accounts", "models", "model_list", "environment_variables")
+_THEIRS = ("general_settings", "litellm_settings", "router_settings", "callback_settings")
+_ENTRY = ("model_name", "litellm_params", "model_info")
+_MODEL = ("account", "model", "info", *LIMITS)
 
 
 def configure(
@@ -36,118 +39,128 @@ def configure(
 ) -> dict[str, Deployment]:
     """Add a configuration's accounts; return its model names with what they stand for.
 
-    Raises ConfigurationError that says which entry is wrong, and how.
+    Raises ConfigurationError that says which entry is wrong, and how; its `at` says where.
     """
     if config is None:
         return {}
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"a config is a mapping with model_list or accounts, not {type(config).__name__}")
-    if unknown := [str(key) for key in config if key not in {"accounts", "model_list"}]:
-        reason = "LiteLLM's, and not read yet: take it out" if set(unknown) & _THEIRS else "unknown"
-        raise ConfigurationError(
-            f"config: {', '.join(unknown)}: {reason}. Known: model_list (LiteLLM's) and accounts (a list, each with a"
-            " 'provider' and its settings)"
-        )
-    for number, entry in enumerate(_entries(config, "accounts")):
-        options = dict(entry)
-        if not isinstance(provider := options.pop("provider", None), str):
-            raise ConfigurationError(f"accounts[{number}]: every account in config needs a 'provider'")
-        accounts.add(provider, options, id=options.pop("id", None))
-    reading = _ModelList(accounts, os.environ if environ is None else environ, {})
-    return reading.read(_entries(config, "model_list"))
+    top = Place()
+    for key in _THEIRS:
+        if key in config:
+            raise top.key(key).error("is LiteLLM's, and for its server: `callsheet serve --config FILE` reads it")
+    top.known(config, _SECTIONS)
+    environ = with_variables(config, environ)
+    reading = _Reading(AccountMaker(accounts, environ), environ, {})
+    reading.accounts(top.key("accounts"), config.get("accounts"))
+    reading.models(top.key("models"), config.get("models"))
+    reading.model_list(top.key("model_list"), config.get("model_list"))
+    return reading.found
 
 
-def _entries(config: Config, key: str) -> list[Mapping[str, Any]]:
-    entries = config.get(key, [])
-    needed = "'provider'" if key == "accounts" else "'model_name'"
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ConfigurationError(f"config: '{key}' is a list of mappings, each with a {needed}")
-    return entries
+def with_variables(config: Config, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The environment, and behind it a configuration's `environment_variables`: a value that is really set wins."""
+    environ = os.environ if environ is None else environ
+    place = Place().key("environment_variables")
+    added: dict[str, str] = {}
+    for number, (name, value) in enumerate(place.mapping(config.get("environment_variables")).items()):
+        where = place.named(str(name), number)
+        if isinstance(value, Mapping | list) or value is None:
+            raise where.wants("a text", value)
+        added[str(name)] = resolved(str(value), where, {**environ, **added})
+    return {**added, **environ} if added else environ
 
 
 @frozen
-class _ModelList:
-    """One reading of a model_list. Entries that say the same of an account share it."""
+class _Reading:
+    """One reading of a configuration. `found` are the model names so far."""
 
-    accounts: Accounts
+    maker: AccountMaker
     environ: Mapping[str, str]
-    made: dict[str, tuple[dict[str, Any], Account]]
+    found: dict[str, Deployment]
 
-    def read(self, entries: list[Mapping[str, Any]]) -> dict[str, Deployment]:
-        models: dict[str, Deployment] = {}
-        for number, entry in enumerate(entries):
-            name = entry.get("model_name")
-            where = f"model_list[{number}]" + (f" ({name})" if isinstance(name, str) else "")
-            _known(entry, _ENTRY_KEYS, where)
-            if not isinstance(name, str) or not name or not name.isprintable():
-                raise ConfigurationError(f"{where}: 'model_name' is wanted: the name that callers use")
-            if "*" in name:
-                raise ConfigurationError(f"{where}: names with * are not understood yet: list each model by its name")
-            if name in models:
-                raise ConfigurationError(f"{where}: the model name is there already; one deployment a name")
-            models[name] = self._deployment(entry.get("litellm_params"), where)
-        return models
+    def accounts(self, place: Place, entries: object) -> None:
+        what = "a list of mappings, each with a 'provider',"
+        for number, entry in enumerate(place.entries(entries, what)):
+            where = place.entry(number)
+            if not isinstance(entry, Mapping):
+                raise where.wants("a mapping with a 'provider'", entry)
+            options = dict(entry)
+            if "provider" not in options:
+                raise where.error("every account needs a 'provider'")
+            provider = where.key("provider").text(options.pop("provider"), "the name of a provider")
+            self.maker.make(provider, options, where, id_key="id", share=False, known=("provider",))
 
-    def _deployment(self, params: object, where: str) -> Deployment:
-        if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
-            raise ConfigurationError(f"{where}: 'litellm_params' with a 'model' is wanted, such as PROVIDER/MODEL")
+    def models(self, place: Place, entries: object) -> None:
+        for number, (name, entry) in enumerate(place.mapping(entries, "a mapping of names to PROVIDER/MODEL").items()):
+            where = place.named(str(name), number)
+            self._new_name(name, where)
+            fields = (
+                {"model": entry} if isinstance(entry, str) else where.mapping(entry, "PROVIDER/MODEL, or a mapping,")
+            )
+            where.known(fields, _MODEL)
+            model = self._text(fields.get("model"), where.key("model"), "a model, such as PROVIDER/MODEL,")
+            if (account := fields.get("account")) is None:
+                account, slash, model = model.partition("/")
+                if not slash or not account or not model:
+                    raise where.error("PROVIDER/MODEL or ACCOUNT/MODEL is wanted")
+                found = self.maker.named(account, where)
+            else:
+                found = self.maker.named(where.key("account").text(account, "an account's id"), where.key("account"))
+            info = where.key("info").mapping(fields.get("info"))
+            self.found[name] = Deployment(found, model, **self._limits(dict(fields), where), info=info)
+
+    def model_list(self, place: Place, entries: object) -> None:
+        for number, entry in enumerate(place.entries(entries, "a list of mappings, each with a 'model_name',")):
+            where = place.entry(number)
+            if not isinstance(entry, Mapping):
+                raise where.wants("a mapping with a 'model_name'", entry)
+            where.known(entry, _ENTRY)
+            if "model_name" not in entry:
+                raise where.error("'model_name' is wanted: the name that callers use")
+            name = entry["model_name"]
+            self._new_name(name, where.key("model_name"))
+            info = where.key("model_info").mapping(entry.get("model_info"))
+            self.found[name] = self._deployment(entry.get("litellm_params"), info, where)
+
+    def _deployment(self, params: object, info: Mapping[str, Any], where: Place) -> Deployment:
+        place = where.key("litellm_params")
+        if not isinstance(params, Mapping) or "model" not in params:
+            raise where.error("'litellm_params' with a 'model' is wanted, such as PROVIDER/MODEL")
         options = dict(params)
-        model, provider = options.pop("model"), options.pop("custom_llm_provider", None)
-        for name in ("custom_llm_provider", "account_id"):
-            if not isinstance(params.get(name), str | None):
-                raise ConfigurationError(f"{where}: {name} is a text, not {type(params[name]).__name__}")
+        model = self._text(options.pop("model"), place.key("model"), "PROVIDER/MODEL")
+        if (provider := options.pop("custom_llm_provider", None)) is not None:
+            provider = place.key("custom_llm_provider").text(provider)
         prefix, slash, rest = model.partition("/")
         if provider is None:
             provider, model = (prefix, rest) if slash else (None, model)
         elif prefix == provider and slash:
             model = rest
         if not provider or not model:
-            raise ConfigurationError(f"{where}: model '{params['model']}' does not say PROVIDER/MODEL")
-        return Deployment(self._account(provider, options, where), model)
+            raise place.key("model").error("it does not say PROVIDER/MODEL")
+        limits = self._limits(options, place)
+        account = self.maker.make(provider, options, place, id_key="account_id", share=True, known=LIMITS)
+        return Deployment(account, model, **limits, info=info)
 
-    def _account(self, provider: str, options: dict[str, Any], where: str) -> Account:
-        fields = self.accounts.registry.provider(provider).Settings.model_fields
-        id, key = options.pop("account_id", None), options.get("api_key")
-        variable = str(key).removeprefix(_FROM_ENVIRONMENT) if _is_reference(key) else None
-        for theirs, ours in _OTHER_NAMES.items():
-            if theirs in options and ours in options:
-                raise ConfigurationError(f"{where}: {theirs} and {ours} are the same; give one of them")
-        settings = {_OTHER_NAMES.get(name, name): self._value(value, name, where) for name, value in options.items()}
-        _known(settings, (*_OTHER_NAMES, *fields), f"{where}: litellm_params")
-        address = settings.get("base_url")
-        if isinstance(address, str) and not address.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{where}: api_base must begin with http:// or https://, not {address[:40]!r}")
-        account = Account.of(
-            provider, self.accounts.registry.provider(provider).Settings, settings, id=id, secret_name=variable
-        )
-        if account.id in self.made:
-            same, account = self.made[account.id]
-            if same != {"provider": provider, **settings}:
-                raise ConfigurationError(
-                    f"{where}: another entry means the same account with other settings; give each an 'account_id'"
-                )
-            return account
-        self.made[account.id] = ({"provider": provider, **settings}, account)
-        return self.accounts.add_account(account)
+    def _limits(self, options: dict[str, Any], place: Place) -> dict[str, Any]:
+        """Takes the limits out of an entry's options."""
+        limits: dict[str, Any] = {}
+        for name in LIMITS:
+            where = place.key(name)
+            if (value := resolved(options.pop(name, None), where, self.environ)) is not None:
+                limits[name] = where.number(value, 0) if name == "weight" else where.whole(value, 1)
+        return limits
 
-    def _value(self, value: object, name: str, where: str) -> object:
-        if not _is_reference(value):
-            return value
-        variable = str(value).removeprefix(_FROM_ENVIRONMENT)
-        if not (found := self.environ.get(variable)):
-            raise ConfigurationError(
-                f"{where}: {name} comes from the environment variable {variable}, which is not set"
+    def _text(self, value: object, place: Place, what: str) -> str:
+        return place.text(resolved(value, place, self.environ), what)
+
+    def _new_name(self, name: object, place: Place) -> None:
+        name = place.text(name, "a model's name, as callers use it,")
+        if is_reference(name):
+            raise place.error("names are not read from the environment")
+        if "*" in name:
+            raise place.error("names with * are not understood yet: list each model by its name")
+        if name in self.found:
+            raise place.error(
+                "the model name is there already: several deployments behind one name are not understood yet"
             )
-        return found
-
-
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(_FROM_ENVIRONMENT)
-
-
-def _known(entry: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in entry:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, 1)
-            guess = f" Did you mean '{close[0]}'?" if close else ""
-            raise ConfigurationError(f"{where}: unknown key '{key}'.{guess} Known: {', '.join(known)}")

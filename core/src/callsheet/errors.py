@@ -168,6 +168,8 @@ class ConfigurationError(CallsheetError, ValueError):
     """Settings, environment variables or arguments do not say which provider to use, or say it wrongly."""
 
     status_code = 400
+    at: tuple[str | int, ...] = ()
+    """Where in a configuration: its keys and positions, from outside in. So that a reader of files can tell the line."""
 
 
 class MissingCredentials(ConfigurationError):

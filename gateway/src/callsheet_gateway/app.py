@@ -17,6 +17,7 @@ from callsheet_gateway.guard import Guard
 from callsheet_gateway.pages import page_routes
 from callsheet_gateway.routes import api_routes
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.state import State
 
 __all__ = ["make_app"]
 
@@ -26,15 +27,22 @@ _EXPOSED = (
 )  # fmt: skip
 
 
-def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> ASGIApp:
-    """A gateway over a client's router. The client is closed with the application."""
+def make_app(client: AsyncClient, settings: GatewaySettings | None = None, state: State | None = None) -> ASGIApp:
+    """A gateway over a client's router. Client and state are closed with the application.
+
+    Without a `state` ids, keys and what is known of jobs live as long as the application.
+    """
     settings = settings or GatewaySettings()
-    face = Face(client, settings)
+    state = state or State.passing()
+    face = Face(client, settings, state)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with client:
-            yield
+        try:
+            async with client:
+                yield
+        finally:
+            state.close()
 
     middleware = []
     if settings.cors_origins:
@@ -55,4 +63,5 @@ def make_app(client: AsyncClient, settings: GatewaySettings | None = None) -> AS
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    return Guard(app, settings.cors_origins)  # outside of everything: the answer to a bug has a request id, too
+    # Outside of everything: the answer to a bug has a request id, too.
+    return Guard(app, settings.cors_origins, own_machine=face.door.open)

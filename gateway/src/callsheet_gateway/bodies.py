@@ -1,20 +1,29 @@
-"""Request bodies, in every form that clients send: what comes out is one document, and files that are on disk."""
+"""Request bodies and queries, in every form that clients send: what comes out is one document, and files that are on disk."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
+import anyio
 from starlette.requests import ClientDisconnect, Request
 
 from callsheet.models.base import OperationRequest
+from callsheet.operations import OPERATIONS
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.forms import as_document, read_form
 from callsheet_gateway.settings import GatewaySettings
 
-__all__ = ["counted", "document_of", "media_type", "read_all"]
+__all__ = ["counted", "document_of", "json_document", "known_query", "media_type", "read_all"]
+
+
+GRACE = 10.0
+"""Seconds that a body may take whatever its size."""
+SLOWEST = 16 * 1024
+"""Bytes a second that it must bring after that, on the average."""
 
 
 def media_type(request: Request) -> str:
@@ -35,7 +44,12 @@ async def document_of(
         finally:
             await form.close()
         return
-    content = await read_all(request, settings.max_json)
+    yield await json_document(request, settings.max_json)
+
+
+async def json_document(request: Request, most: int) -> dict[str, Any]:
+    """The JSON object in a body of at most `most` bytes; an empty one for no body."""
+    media, content = media_type(request), await read_all(request, most)
     if content and media not in {"", "application/json"} and not media.endswith("+json"):
         raise Refused(
             415,
@@ -43,7 +57,7 @@ async def document_of(
             " application/json') or multipart/form-data (curl: -F)",
             "unsupported_media_type",
         )
-    yield _json(content)
+    return _json(content)
 
 
 async def read_all(request: Request, most: int) -> bytes:
@@ -52,20 +66,27 @@ async def read_all(request: Request, most: int) -> bytes:
 
 
 async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
-    """A body's pieces, up to `most` bytes in all; a body that stops short is an error of its own."""
+    """A body's pieces, up to `most` bytes in all, in time; a body that stops short is an error of its own."""
     declared = request.headers.get("content-length", "")
     too_big = Refused(413, f"the body has more than {most:,} bytes, which is the most that is taken", "body_too_big")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
         raise too_big
-    size = 0
+    size, began, stream = 0, anyio.current_time(), request.stream()
     try:
-        async for chunk in request.stream():
+        while True:
+            try:
+                with anyio.fail_after(began + GRACE + size / SLOWEST - anyio.current_time()):
+                    chunk = await anext(stream)
+            except StopAsyncIteration:
+                return
             size += len(chunk)
             if size > most:
                 raise too_big
             yield chunk
     except ClientDisconnect:
         raise Refused(400, f"the body was cut short after {size:,} bytes", "body_cut_short") from None
+    except TimeoutError:
+        raise Refused(408, f"the body comes too slowly: {size:,} bytes so far", "body_too_slow") from None
 
 
 def _json(content: bytes) -> dict[str, Any]:
@@ -88,3 +109,19 @@ def _kind(value: object) -> str:
 def _texts(kind: type[OperationRequest]) -> frozenset[str]:
     """The fields that hold a text, whatever it looks like: a prompt may begin with a bracket."""
     return frozenset(name for name, field in kind.model_fields.items() if field.annotation is str)
+
+
+def known_query(operation: str, request: Request) -> dict[str, Any]:
+    """The query's fields that an operation knows; lists may be spelled `include=a&include=b` or `include[]=a`."""
+    fields: dict[str, Any] = {}
+    known = OPERATIONS[operation].request.model_fields
+    for name in known:
+        values = [*request.query_params.getlist(name), *request.query_params.getlist(f"{name}[]")]
+        if values:
+            fields[name] = values if _is_list(known[name].annotation) else values[-1]
+    return fields
+
+
+def _is_list(annotation: Any) -> bool:
+    options: Iterable[Any] = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else [annotation]
+    return any(get_origin(option) is list for option in options)

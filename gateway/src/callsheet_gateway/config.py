@@ -1,64 +1,84 @@
-"""Which providers a gateway is over: those of a config.yaml, or the embedded one."""
+"""Which providers a gateway is over, and how it is set up: by a config.yaml, or the embedded one."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from attrs import field, frozen
 
 from callsheet import AsyncClient, ConfigurationError, Registry
 from callsheet.client_base import shared_registry
 from callsheet.routing import Deployment
+from callsheet_gateway.configfile.document import MOST_BYTES, Document, parse
+from callsheet_gateway.configfile.sections import GatewayOptions, Sections
 
-__all__ = ["make_client", "read_config"]
-
-_MOST = 1024 * 1024
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only, and no key twice: the second one would win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            # Only plain keys, and as they are written: << (merge) may stand there more than once.
-            name = key.value if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge" else key
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    "while reading a mapping", node.start_mark, f"the key {name!r} is there twice", key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+__all__ = ["Configured", "GatewayOptions", "make_client", "read_config"]
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A config.yaml as a mapping. ConfigurationError that says where it is wrong."""
+@frozen
+class Configured:
+    """A config.yaml that was read. `core` is what `AsyncClient(config=...)` takes, `gateway` what the server is set up with.
+
+    `warnings` say what of the file does nothing here, each with its line.
+    """
+
+    path: Path
+    core: dict[str, Any] = field(repr=False)
+    gateway: GatewayOptions
+    warnings: list[str]
+    _document: Document = field(repr=False)
+
+    def line_of(self, at: tuple[str | int, ...]) -> int | None:
+        """The line of what stands there, such as `("model_list", 0, "litellm_params")`; None for the file as a whole."""
+        return self._document.line_of(at)
+
+    def located(self, error: ConfigurationError) -> ConfigurationError:
+        """The same error, with the file and the line before it."""
+        return _located(error, self.path, self._document)
+
+
+def read_config(path: Path) -> Configured:
+    """Read a config.yaml, LiteLLM's or ours.
+
+    Raises ConfigurationError that begins with the file and the line, and quotes nothing out of the file.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST + 1)
-        if len(content) > _MOST:
-            raise ConfigurationError(f"{path} has more than {_MOST:,} bytes: that is no config")
-        document = yaml.load(content, Loader=_Loader)  # noqa: S506  derived from SafeLoader
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
-        raise ConfigurationError(f"{path}: {reason}") from None
-    if not isinstance(document, dict) or not document.get("model_list"):
-        raise ConfigurationError(
-            f"{path}: a 'model_list' is wanted, with entries of 'model_name' and 'litellm_params: {{model: PROVIDER/MODEL}}'"
-        )
-    return document
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError(f"{path} has more than {MOST_BYTES:,} bytes: that is no config")
+    try:
+        document = parse(content)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}:{error.message}") from None
+    try:
+        sections = Sections.of(document.data, path.absolute().parent, None)
+        core, gateway = sections.core(), sections.server()
+    except ConfigurationError as error:
+        raise _located(error, path, document) from None
+    told: dict[tuple[int, str | int], str] = {}  # what stands once, with an anchor, is told once
+    for place, note in sections.notes:
+        told.setdefault((document.line_of(place.path) or 0, place.path[-1]), f"{place.words} {note}")
+    warnings = [f"{_prefix(path, line)}: {told[line, key]}" for line, key in sorted(told, key=lambda at: at[0])]
+    return Configured(path, core, gateway, warnings, document)
 
 
-def make_client(config: dict[str, Any] | None, registry: Registry | None = None) -> AsyncClient:
+def make_client(config: Configured | Mapping[str, Any] | None, registry: Registry | None = None) -> AsyncClient:
     """The client under the gateway. It reaches what is configured and nothing else, whatever keys the environment holds.
 
-    Without a config that is the embedded provider, under the names PROVIDER/MODEL. ConfigurationError if there is none.
+    `config` is what `read_config` read, or a mapping such as `AsyncClient(config=...)` takes. Without one that is the
+    embedded provider, under the names PROVIDER/MODEL. ConfigurationError if there is none, or if a config is wrong.
     """
-    if config is not None:
+    if isinstance(config, Configured):
+        try:
+            client = AsyncClient(config=config.core, registry=registry)
+        except ConfigurationError as error:
+            raise config.located(error) from None
+    elif config is not None:
         client = AsyncClient(config=config, registry=registry)
     else:
         client = AsyncClient(registry=registry)
@@ -73,3 +93,13 @@ def make_client(config: dict[str, Any] | None, registry: Registry | None = None)
             )
     client.accounts.configured_only = True
     return client
+
+
+def _prefix(path: Path, line: int | None) -> str:
+    return f"{path}:{line}" if line else str(path)
+
+
+def _located(error: ConfigurationError, path: Path, document: Document) -> ConfigurationError:
+    told = ConfigurationError(f"{_prefix(path, document.line_of(error.at))}: {error.message}")
+    told.at = error.at
+    return told

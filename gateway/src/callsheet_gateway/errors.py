@@ -63,6 +63,8 @@ def error_response(error: CallsheetError) -> Response:
     should = error.should_retry if isinstance(error, APIError) else None
     if should is None and (status >= 500 or status in _RETRIED) and not isinstance(error, APIError):
         should = False  # not an upstream's: asking again would change nothing
+    if status == 401 and isinstance(error, Refused):
+        headers["www-authenticate"] = "Bearer"
     if should is not None:
         headers["x-should-retry"] = "true" if should else "false"
     if error.request_id:

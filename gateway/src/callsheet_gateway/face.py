@@ -8,15 +8,20 @@ from typing import Any
 from attrs import define, field
 from pydantic import ValidationError
 
-from callsheet import AsyncClient, Document, Meta, Upload, Video, VideoList
+from callsheet import AsyncClient, Document, Meta, UnsupportedOperation, Upload, Video, VideoList
 from callsheet.client_base import bad_request
+from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
 from callsheet.routing import Router
 from callsheet_gateway.errors import Refused
+from callsheet_gateway.owned_ids import OwnedIds
+from callsheet_gateway.principal import Doorkeeper, Principal
+from callsheet_gateway.records import instead, recorded, writable
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.state import State
 from callsheet_gateway.tokens import Tokens
 
-__all__ = ["Face"]
+__all__ = ["Face", "may_use"]
 
 _VIDEO_FIELDS = (
     "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size",
@@ -31,14 +36,39 @@ class Face:
 
     client: AsyncClient
     settings: GatewaySettings
-    tokens: Tokens = field(factory=Tokens)
+    state: State
+    door: Doorkeeper = field(init=False)
+    tokens: Tokens = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tokens = Tokens.of(self.state.root, self.state.clock)
+        self.door = Doorkeeper(self.state.keys, self.settings.master_key)
 
     @property
     def router(self) -> Router:
         return self.client.router
 
-    async def call(self, operation: str, fields: Mapping[str, Any], account: str | None = None) -> Any:
-        """Do an operation. The fields come from a stranger: a str in the place of a file stays a str."""
+    async def call(
+        self, operation: str, fields: Mapping[str, Any], principal: Principal, account: str | None = None
+    ) -> Any:
+        """Do an operation for somebody. The fields come from a stranger: a str in the place of a file stays a str."""
+        request = self.request_of(operation, fields)
+        may_use(principal, operation, request.model)
+        await writable(self.state.resources, operation)
+        ids = self.ids_of(principal)
+        try:
+            result = await self.router.call(operation, request, self.client.transport, provider=account, ids=ids)
+        except UnsupportedOperation as refusal:
+            return await instead(self.state.resources, operation, refusal, ids)
+        named = request.model or self._name_of(result)
+        return await recorded(self.state.resources, operation, request, result, named, ids)
+
+    def ids_of(self, principal: Principal) -> OwnedIds:
+        """The ids of one call of somebody's."""
+        return OwnedIds(self.state.codecs, self.state.resources, principal)
+
+    def request_of(self, operation: str, fields: Mapping[str, Any]) -> OperationRequest:
+        """The request that a stranger's fields make. BadRequestError or Refused if they make none."""
         try:
             request = OPERATIONS[operation].request.model_validate(dict(fields))
         except ValidationError as error:
@@ -46,7 +76,11 @@ class Face:
         for name, value in fields.items():
             if _holds_a_file(value) and value not in request.uploads():
                 raise Refused(400, f"{operation} takes no file as {name!r:.80}", "invalid_value", name[:80])
-        return await self.router.call(operation, request, self.client.transport, provider=account)
+        return request
+
+    def _name_of(self, result: Any) -> str | None:
+        """What callers call the model of a video, as far as its provider says it."""
+        return self.model_name(result.meta, result.model) if isinstance(result, Video) else None
 
     def model_name(self, meta: Meta, upstream: str | None) -> str | None:
         """What callers call a provider's model: its configured name, else PROVIDER/MODEL."""
@@ -81,6 +115,17 @@ class Face:
         if not isinstance(result.model, str):
             return result.raw
         return {**result.raw, "model": asked or self.model_name(result.meta, result.model)}
+
+
+def may_use(principal: Principal, operation: str, model: str | None) -> None:
+    """Refused for a model that a key is not made for, or for none where the choice would be the gateway's."""
+    if principal.models is None or (model is None and not OPERATIONS[operation].takes_model):
+        return
+    if model is None:
+        names = ", ".join(sorted(principal.models))
+        raise Refused(400, f"say which model is meant; this key may use: {names}", "missing_model", "model")
+    if model not in principal.models:
+        raise Refused(403, f"this key may not use the model {model!r:.80}", "model_not_allowed", "model")
 
 
 def _holds_a_file(value: object) -> bool:

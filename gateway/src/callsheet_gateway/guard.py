@@ -1,4 +1,4 @@
-"""Who may knock: without keys, only programs on this machine - and no web page that a browser has open, but our own.
+"""Who may knock where no key is asked for: programs on this machine - and no web page that is open, but our own.
 
 A page from anywhere can make a browser send requests to 127.0.0.1. It names its origin when it does (the Origin header),
 and a name that an attacker has pointed at 127.0.0.1 stands in Host. Both are looked at before anything else.
@@ -23,16 +23,24 @@ _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+?)\.?)(:[0-9]{
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins, and gives each answer a request id."""
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...] = ()) -> None:
-        self.app, self.origins = app, frozenset(origins)
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...] = (), *, own_machine: bool = True) -> None:
+        """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by."""
+        self.app, self.origins, self.own_machine = app, frozenset(origins), own_machine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
-        answered_in_full = False
+        answered_in_full, body_is_there = False, not _has_body(headers)
+
+        async def watched() -> Message:
+            nonlocal body_is_there
+            message = await receive()
+            body_is_there = body_is_there or not message.get("more_body")
+            return message
 
         async def with_id(message: Message) -> None:
             nonlocal answered_in_full
@@ -40,15 +48,16 @@ class Guard:
                 answered = MutableHeaders(scope=message)
                 answered["x-request-id"] = request_id
                 answered["x-content-type-options"] = "nosniff"
+                if not body_is_there:  # else the server would read, and throw away, all that is still to come
+                    answered["connection"] = "close"
             await send(message)
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
 
-        headers = Headers(scope=scope)
-        if refusal := self._refusal(headers, scope):
-            await error_response(refusal)(scope, receive, with_id)
+        if self.own_machine and (refusal := self._refusal(headers, scope)):
+            await error_response(refusal)(scope, watched, with_id)
             return
         try:
-            await self.app(scope, receive, with_id)
+            await self.app(scope, watched, with_id)
         except Exception:
             # Starlette raises a bug once more after it was answered and logged. From here it would reach the server, which
             # then cuts the connection that it has just promised to keep: under the client's next request.
@@ -70,6 +79,10 @@ class Guard:
                 "bad_origin",
             )
         return None
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _is_ours(host: str) -> bool:

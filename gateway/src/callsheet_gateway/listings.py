@@ -7,29 +7,74 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callsheet import NotFoundError, ProviderInfo
+from callsheet import NotFoundError, ProviderInfo, Video
+from callsheet.models import ListVideos
 from callsheet.operations import OPERATIONS
+from callsheet_gateway.bodies import known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
+from callsheet_gateway.principal import Principal, principal_of
 
-__all__ = ["live", "model", "models", "providers"]
+_PAGE = 20
+"""How many are shown if nobody says."""
+
+__all__ = ["live", "model", "models", "providers", "videos"]
 
 
-async def models(face: Face, _request: Request) -> Response:
+async def models(face: Face, request: Request) -> Response:
     """GET /models: the names that callers may use. `operations` is ours: what the model is for, where that is known."""
-    return JSONDocument({"object": "list", "data": _models(face)})
+    return JSONDocument({"object": "list", "data": _models(face, principal_of(request))})
 
 
 async def model(face: Face, request: Request) -> Response:
     """GET /models/{model}: one of them."""
     name = request.path_params["model"]
-    found = _models(face)
+    found = _models(face, principal_of(request))
     for document in found:
         if document["id"] == name:
             return JSONDocument(document)
     names = ", ".join(document["id"] for document in found)
     raise NotFoundError(
-        f"there is no model {name!r:.80} here; there are: {names}", code="model_not_found", param="model"
+        f"there is no model {name!r:.80} here; there are: {names or 'none'}", code="model_not_found", param="model"
+    )
+
+
+async def videos(face: Face, request: Request) -> Response:
+    """GET /videos: what was made through this gateway, and is the caller's. The master key sees everybody's.
+
+    No provider is asked: each job is shown as it was seen last.
+    """
+    principal = principal_of(request)
+    asked = face.request_of("list_videos", known_query("list_videos", request))
+    assert isinstance(asked, ListVideos)
+    ids, resources = face.ids_of(principal), face.state.resources
+    after = None
+    if asked.after is not None:
+        ids.decode(asked.after, "video")
+        if (after := ids.rows.get(asked.after)) is None:
+            raise NotFoundError(
+                f"there is no video {asked.after[:60]!r} to go on after", code="not_found", param="after"
+            )
+    owner = None if principal.admin else principal.owner
+    rows, more = resources.page(
+        "video",
+        owner,
+        limit=_PAGE if asked.limit is None else asked.limit,
+        after=after,
+        newest_first=asked.order != "asc",
+        models=principal.models
+        if asked.model is None
+        else frozenset({asked.model}) & (principal.models or {asked.model}),
+    )
+    shown = [face.document(Video.model_validate(dict(row.document)), row.model) for row in rows]
+    return JSONDocument(
+        {
+            "object": "list",
+            "data": shown,
+            "first_id": rows[0].id if rows else None,
+            "last_id": rows[-1].id if rows else None,
+            "has_more": more,
+        }
     )
 
 
@@ -46,10 +91,13 @@ async def live(_face: Face, _request: Request) -> Response:
     return JSONDocument({"status": "ok"})
 
 
-def _models(face: Face) -> list[dict[str, Any]]:
+def _models(face: Face, principal: Principal) -> list[dict[str, Any]]:
+    """Those that somebody may use."""
     registry = face.client.accounts.registry
     data = []
     for name, deployment in face.router.models.items():
+        if principal.models is not None and name not in principal.models:
+            continue
         suggested = registry.provider(deployment.account.provider).models
         data.append(
             {

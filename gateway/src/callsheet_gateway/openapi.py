@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from callsheet import Document, Download, __version__
 from callsheet.operations import OPERATIONS, Operation
+from callsheet_gateway.admin import NewKey
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
 
@@ -77,13 +78,32 @@ def describe() -> JSON:
     paths["/models"] = {"get": _listing("list_models", "The models that callers may name.")}
     paths["/models/{model}"] = {"get": _get("get_model", "One model.", _OBJECT, [_path_parameter("model")])}
     paths["/providers"] = {"get": _listing("list_providers", "What each installed provider can do.")}
-    paths["/health/live"] = {"get": _get("live", "Whether the server answers.", _OBJECT)}
+    paths["/health/live"] = {"get": {**_get("live", "Whether the server answers.", _OBJECT), "security": []}}
+    paths |= _keys(schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callsheet gateway", "version": __version__},
         "servers": [{"url": "/v1"}],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"key": []}],
+    }
+
+
+def _keys(schemas: JSON) -> JSON:
+    """The admin API. It takes the master key."""
+    named = [_path_parameter("key_id")]
+    new = _schema(NewKey, schemas, _InJSON, "NewKey")
+    create = _get("create_key", "Make a virtual key; the answer shows its secret, this once.", _OBJECT)
+    create["requestBody"] = {"required": True, "content": {"application/json": {"schema": new}}}
+    create["responses"]["201"] = create["responses"].pop("200")
+    return {
+        "/keys": {"get": _listing("list_keys", "All virtual keys, without their secrets."), "post": create},
+        "/keys/{key_id}": {
+            "get": _get("get_key", "One virtual key.", _OBJECT, named),
+            "delete": _get("disable_key", "Refuse a virtual key from now on.", _OBJECT, named),
+        },
+        "/keys/{key_id}/rotate": {"post": _get("rotate_key", "Give a virtual key a new secret.", _OBJECT, named)},
     }
 
 

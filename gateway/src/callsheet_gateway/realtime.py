@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
 from pydantic import SecretStr
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callsheet import RealtimeCall, RealtimeSecret
+from callsheet import AuthenticationError, RealtimeCall, RealtimeSecret
 from callsheet import models as m
 from callsheet_gateway.bodies import counted, document_of, media_type, read_all
 from callsheet_gateway.documents import JSONDocument, parse
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.face import Face
+from callsheet_gateway.face import Face, may_use
 from callsheet_gateway.forms import read_form
+from callsheet_gateway.principal import principal_of
 from callsheet_gateway.tokens import PREFIX, Claims
 
-__all__ = ["client_secrets", "relay"]
+__all__ = ["client_secrets", "relay", "shows_token"]
 
 _MOST = 256 * 1024
 """Bytes of a call's body: an offer of 64 KiB, and a session."""
@@ -29,16 +31,25 @@ async def client_secrets(face: Face, request: Request) -> Response:
     """POST /realtime/client_secrets: `{"session": {...}, "expires_after": {...}}`, or just `{"model": "..."}`."""
     async with document_of(request, m.MintRealtimeSecret, face.settings) as document:
         fields = {**document, **_split(document.get("session"), document.get("model"))}
-        secret: RealtimeSecret = await face.call("mint_realtime_secret", fields)
+        principal = principal_of(request)
+        secret: RealtimeSecret = await face.call("mint_realtime_secret", fields, principal)
     asked = fields.get("model")
     answer = face.document(secret)
     wanted = fields.get("session") or {}
     session = dict(answer.get("session") or {"type": wanted.get("type", "realtime")})
     upstream = session.get("model")
     session["model"] = asked or face.model_name(secret.meta, upstream if isinstance(upstream, str) else None)
-    token = face.tokens.seal(Claims(secret.meta.account or "", secret.value, secret.expires_at, session["model"]))
+    claims = Claims(
+        secret.meta.account or "",
+        secret.value,
+        min(secret.expires_at, int(face.tokens.now()) + face.settings.token_seconds),
+        session["model"],
+        str(session["type"]),
+        principal.key,
+        principal.owner,
+    )
     # `client_secret` is where older clients look.
-    held = {"value": token, "expires_at": secret.expires_at}
+    held = {"value": face.tokens.seal(claims), "expires_at": claims.expires_at}
     return JSONDocument({**answer, **held, "session": session, "client_secret": held})
 
 
@@ -46,16 +57,37 @@ async def relay(face: Face, request: Request) -> Response:
     """POST /realtime/calls: a raw offer with an ephemeral key, or a form of `sdp` and `session`. The answer is 201, SDP."""
     token = _ephemeral_key(request)
     claims = face.tokens.open(token) if token else None  # before the body is read
+    principal = face.door.in_the_name_of(claims.key, claims.owner) if claims else principal_of(request)
     sdp, session = await _offer(request, face)
     fields = _split(session, request.query_params.get("model"))
     if (flag := request.query_params.get("webrtcfilter")) is not None:
         fields["webrtcfilter"] = flag.lower() in {"on", "true", "1"}
     if claims is not None:
         fields |= {"ephemeral_key": SecretStr(claims.secret), "model": _model_of(face, claims, fields)}
+    if claims is not None:
+        may_use(principal, "relay_sdp", claims.model)  # what its key may do can have changed since
+        principal = evolve(principal, models=None)  # the provider knows the model by the key: it is not named again
+        face.request_of("relay_sdp", {"sdp": sdp, **fields})  # a bad offer costs no token
+        await _spend(face, claims)
     # An ephemeral key is good at the account that minted it, and nowhere else.
-    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, claims.account if claims else None)
+    account = claims.account if claims else None
+    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, principal, account)
     headers = {"location": f"/v1/realtime/calls/{call.id}"} if call.id else {}
     return Response(call.sdp, 201, headers, "application/sdp")
+
+
+def shows_token(request: Request) -> bool:
+    """Whether a request shows an ephemeral key: a bad one must not pass for none."""
+    return _ephemeral_key(request) is not None
+
+
+async def _spend(face: Face, claims: Claims) -> None:
+    """Refused (401) if the key has been used before, where keys are for one call only."""
+    if face.settings.single_use_tokens and not await face.state.spend(claims.id, claims.expires_at):
+        raise AuthenticationError(
+            "the ephemeral key has been used already: get a fresh one from POST /v1/realtime/client_secrets for each call",
+            code="token_used",
+        )
 
 
 def _ephemeral_key(request: Request) -> str | None:

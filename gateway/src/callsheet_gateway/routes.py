@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
 
 from attrs import frozen
 from starlette.exceptions import HTTPException
@@ -15,19 +14,22 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import Meta, Stream
 from callsheet.operations import OPERATIONS, Operation
-from callsheet_gateway import listings, realtime
-from callsheet_gateway.bodies import document_of
+from callsheet_gateway import admin, listings, realtime
+from callsheet_gateway.bodies import document_of, known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.downloads import video_content
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face
 from callsheet_gateway.openapi import openapi_document
+from callsheet_gateway.principal import Principal, principal_of
 from callsheet_gateway.progress import video_events
 from callsheet_gateway.streaming import Begun, EventResponse, chat_frames, response_frames, with_model
 
 __all__ = ["api_routes"]
 
 Handler = Callable[[Request], Awaitable[Response]]
+Access = Literal["anybody", "key", "token", "admin"]
+"""Whom a route is for: `token` is for those with an ephemeral key, too."""
 _NOT_OFFERED = ("/responses/compact", "/responses/input_tokens")
 """What OpenAI's clients know and the contract does not: they stand where an id could."""
 PREFIXES = ("/v1", "")
@@ -39,6 +41,7 @@ def api_routes(face: Face) -> list[Route]:
     table: dict[str, dict[str, Handler]] = {}
     for operation in OPERATIONS.values():
         table.setdefault(operation.route, {})[operation.method] = _endpoint(face, operation)
+    table[OPERATIONS["list_videos"].route]["GET"] = _bound(listings.videos, face)
     table[OPERATIONS["mint_realtime_secret"].route] = {"POST": _bound(realtime.client_secrets, face)}
     table[OPERATIONS["relay_sdp"].route] = {"POST": _bound(realtime.relay, face)}
     table["/videos/{video_id}/edits"] = {"POST": _of_path(face, OPERATIONS["edit"])}
@@ -54,23 +57,45 @@ def api_routes(face: Face) -> list[Route]:
     for path, function in looked_at.items():
         # HEAD where it is cheap. Elsewhere it would do all the work, or follow a stream to its end.
         table[path] = dict.fromkeys(("GET", "HEAD"), _bound(function, face))
+    table |= {path: _bound_all(methods, face) for path, methods in admin.ROUTES.items()}
     for path in _NOT_OFFERED:
         table[path] = {"POST": _not_offered}
     paths = sorted(table, key=lambda path: "{" in path)
-    return [Route(prefix + path, _Methods(table[path])) for prefix in PREFIXES for path in paths]
+    return [
+        Route(prefix + path, _Methods(table[path], face, _access_of(path))) for prefix in PREFIXES for path in paths
+    ]
+
+
+def _access_of(path: str) -> Access:
+    if path in {"/health/live", "/openapi.json"}:
+        return "anybody"
+    if path == OPERATIONS["relay_sdp"].route:
+        return "token"
+    return "admin" if path in admin.ROUTES else "key"
 
 
 @frozen
 class _Methods:
-    """All methods of a path, as an ASGI application: a wrong one is told the right ones, whatever other paths would fit."""
+    """All methods of a path, as an ASGI application: a wrong one is told the right ones, whatever other paths would fit.
+
+    Who calls is found out here: the route is known then, and nothing of the body has been read.
+    """
 
     handlers: dict[str, Handler]
+    face: Face
+    access: Access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         handler = self.handlers.get(request.method)
         if handler is None:
             raise HTTPException(405, headers={"Allow": ", ".join(self.handlers)})
+        if self.access == "token" and realtime.shows_token(request):
+            pass  # it says itself in whose name it is good
+        elif self.access != "anybody":
+            request.state.principal = self.face.door.admit(request.headers)
+            if self.access == "admin" and not request.state.principal.admin:
+                raise Refused(403, "this takes the master key", "admin_only")
         response = await handler(request)
         await response(scope, receive, send)
 
@@ -87,12 +112,17 @@ def _bound(function: Callable[[Face, Request], Awaitable[Response]], face: Face)
     return handler
 
 
+def _bound_all(methods: dict[str, Callable[[Face, Request], Awaitable[Response]]], face: Face) -> dict[str, Handler]:
+    return {method: _bound(function, face) for method, function in methods.items()}
+
+
 def _endpoint(face: Face, operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if operation.method != "POST":
-            return await _answer(face, operation, {**_query(operation, request), **request.path_params})
+            fields = {**known_query(operation.name, request), **request.path_params}
+            return await _answer(face, operation, fields, principal_of(request))
         async with document_of(request, operation.request, face.settings) as document:
-            return await _answer(face, operation, {**document, **request.path_params})
+            return await _answer(face, operation, {**document, **request.path_params}, principal_of(request))
 
     return handler
 
@@ -102,13 +132,14 @@ def _of_path(face: Face, operation: Operation) -> Handler:
 
     async def handler(request: Request) -> Response:
         async with document_of(request, operation.request, face.settings) as document:
-            return await _answer(face, operation, {**document, "video": {"id": request.path_params["video_id"]}})
+            fields = {**document, "video": {"id": request.path_params["video_id"]}}
+            return await _answer(face, operation, fields, principal_of(request))
 
     return handler
 
 
-async def _answer(face: Face, operation: Operation, fields: dict[str, Any]) -> Response:
-    result = await face.call(operation.name, fields)
+async def _answer(face: Face, operation: Operation, fields: dict[str, Any], principal: Principal) -> Response:
+    result = await face.call(operation.name, fields, principal)
     asked = fields.get("model") if isinstance(fields.get("model"), str) else None
     if isinstance(result, Stream):
         return await _stream(face, operation, result, asked)
@@ -128,18 +159,3 @@ def _headers(meta: Meta) -> dict[str, str]:
     if meta.poll_after is not None:
         headers["openai-poll-after-ms"] = str(round(meta.poll_after * 1000))
     return headers
-
-
-def _query(operation: Operation, request: Request) -> dict[str, Any]:
-    """The query's fields that the operation knows; lists may be spelled `include=a&include=b` or `include[]=a`."""
-    fields: dict[str, Any] = {}
-    for name in operation.request.model_fields:
-        values = [*request.query_params.getlist(name), *request.query_params.getlist(f"{name}[]")]
-        if values:
-            fields[name] = values if _is_list(operation.request.model_fields[name].annotation) else values[-1]
-    return fields
-
-
-def _is_list(annotation: Any) -> bool:
-    options: Iterable[Any] = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else [annotation]
-    return any(get_origin(option) is list for option in options)

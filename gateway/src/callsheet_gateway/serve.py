@@ -6,61 +6,76 @@ import asyncio
 import errno
 import json as json_
 import logging
-import shlex
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
+from attrs import evolve
 
-from callsheet import AsyncClient, ConfigurationError
+from callsheet import AsyncClient, CallsheetError, ConfigurationError
+from callsheet.cli.failures import Failure, failure_of
 from callsheet.cli.options import json_option
+from callsheet_gateway.announce import MADE_LATER, KeyPlace, announce, from_environment
 from callsheet_gateway.app import make_app
-from callsheet_gateway.config import make_client, read_config
+from callsheet_gateway.config import Configured, make_client, read_config
+from callsheet_gateway.configfile.report import lacking, report, report_lines
+from callsheet_gateway.keys_command import data_dir_option
+from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.state import MASTER_KEY, State, default_folder
 
 __all__ = ["serve"]
 
-_ASKED = (
-    ("generate_video", "/videos", {"prompt": "A lighthouse in a storm", "size": "1280x720", "seconds": "4"}),
-    ("responses", "/responses", {"input": "What is 6 times 7?"}),
-    ("chat_completions", "/chat/completions", {"messages": [{"role": "user", "content": "What is 6 times 7?"}]}),
-)
-"""What the first request may be, by the operation that it needs."""
 _GRACE = 10
 """Seconds that requests under way get when the server is told to end."""
 
 
 @click.command(short_help="Serve OpenAI's interface on this machine.")
+@click.option("--host", metavar="ADDRESS", help="A loopback address to listen on.  [default: 127.0.0.1]")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="A loopback address to listen on."
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="The port; 0 takes a free one."
-)
+    "--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 4000]"
+)  # None, so that a file may say it
 @click.option(
     "--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="A config.yaml with a model_list, in LiteLLM's shape.",
+    help="A config.yaml: LiteLLM's, or in the plainer spelling of docs/gateway.md. Options here win over it.",
 )  # fmt: skip
+@click.option("--check", is_flag=True, help="Only read the configuration, and say what would run. Exit code 0 or 1.")
 @click.option(
     "--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN",
     help="Let pages of this origin call the gateway, such as http://localhost:5173. Off by default.",
 )  # fmt: skip
+@click.option(
+    "--no-keys", is_flag=True, help="Ask for no key, whatever config and environment say. For this machine only."
+)
+@data_dir_option
 @click.option("--access-log", is_flag=True, help="Write a line for each request to stderr.")
 @json_option
 def serve(
-    host: str, port: int, config: Path | None, cors_origins: tuple[str, ...], access_log: bool, json: bool
+    host: str | None,
+    port: int | None,
+    config: Path | None,
+    check: bool,
+    cors_origins: tuple[str, ...],
+    no_keys: bool,
+    data_dir: Path | None,
+    access_log: bool,
+    json: bool,
 ) -> None:
     """Serve OpenAI's HTTP interface, so that any OpenAI SDK or curl reaches the installed providers.
 
-    Without --config it serves the embedded provider, which needs no key and no network. It listens on this machine only
-    and asks for no key. Ctrl-C ends it: what is under way gets ten seconds.
+    Without --config it serves the embedded provider, which needs no key and no network; callers need one: the master key,
+    which is made at the first start and shown then, or one made by `callsheet keys create`. CALLSHEET_MASTER_KEY, or a
+    config's master_key, is used instead of it. A config without one asks for no key, and serves this machine only.
+    Ctrl-C ends it: what is under way gets ten seconds.
 
     \b
     Examples:
       callsheet serve
       callsheet serve --port 8080 --config config.yaml
+      callsheet serve --config config.yaml --check
     \b
     A config.yaml:
       model_list:
@@ -69,14 +84,25 @@ def serve(
             model: PROVIDER/MODEL
             api_key: os.environ/MY_KEY
     """
-    settings = GatewaySettings(host=host, port=port, cors_origins=cors_origins)
-    client = _client(config)
-    app = make_app(client, settings)
-    listening = _listen(settings)
+    given = {"host": host, "port": port, "cors_origins": cors_origins or None, "master_key": None}
+    if check:
+        _check(config, given, no_keys, data_dir, json)
+        return
+    configured, settings, client, warnings = _set_up(config, given, no_keys)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    access_log = access_log or bool(configured and configured.gateway.access_log)
+    listening = _listen(settings)  # before anything is made: where this can't be, nothing is left
+    state, where = State(_folder(data_dir, configured)), None
+    if settings.master_key is MADE_LATER:
+        made = state.master_key()
+        settings = evolve(settings, master_key=made.key)
+        where = KeyPlace(state.folder / MASTER_KEY, made.key if made.fresh else None)
+    app = make_app(client, settings, state)
     address = _address(settings.host, listening.getsockname()[1])
 
     def ready() -> None:
-        _announce(address, client, json)
+        announce(address, client, settings, where, json)
 
     how = uvicorn.Config(
         app,
@@ -85,6 +111,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
         ws="none",
+        http=Protocol,
         proxy_headers=False,  # nobody stands in front: what such headers say is the client's own invention
     )
     logging.getLogger("uvicorn.error").addFilter(_no_cut_off)
@@ -104,16 +131,49 @@ def _no_cut_off(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
-def _client(config: Path | None) -> AsyncClient:
-    """The client under the server; what is wrong with a config is said with its name."""
-    if config is None:
-        return make_client(None)
+def _folder(data_dir: Path | None, configured: Configured | None) -> Path:
+    return data_dir or (configured.gateway.data_dir if configured else None) or default_folder()
+
+
+def _set_up(
+    config: Path | None, given: dict[str, Any], no_keys: bool
+) -> tuple[Configured | None, GatewaySettings, AsyncClient, list[str]]:
+    """What a file and the options say together: the options win. The last is what to warn of.
+
+    Without a file there is always a master key, MADE_LATER if the environment names none; unless there shall be `no_keys`.
+    """
+    configured = read_config(config) if config is not None else None
+    said = {name: getattr(configured.gateway, name) for name in given} if configured else {}
+    chosen = {name: said.get(name) if value is None else value for name, value in given.items()}
+    made = MADE_LATER if configured is None else None
+    chosen["master_key"] = None if no_keys else chosen["master_key"] or from_environment() or made
+    settings = GatewaySettings(**{name: value for name, value in chosen.items() if value is not None})
+    client = make_client(configured)
+    return configured, settings, client, [*(configured.warnings if configured else ()), *lacking(client)]
+
+
+def _check(config: Path | None, given: dict[str, Any], no_keys: bool, data_dir: Path | None, json: bool) -> None:
+    """`--check`: nothing listens, nothing is called. Exit code 1 where the server would not start."""
     try:
-        return make_client(read_config(config))
-    except ConfigurationError as error:
-        if str(config) not in error.message:
-            raise ConfigurationError(f"{config}: {error.message}") from None
-        raise
+        configured, settings, client, warnings = _set_up(config, given, no_keys)
+    except CallsheetError as error:
+        failure = failure_of(error, resume=None, as_json=json)
+        document = {"ok": False, **failure.document} if failure.document else None
+        raise Failure(failure.message, 1, document=document) from None
+    document = report(
+        client,
+        settings,
+        warnings,
+        master_key=settings.master_key is not None,
+        data_dir=str(_folder(data_dir, configured)),
+    )
+    if json:
+        click.echo(json_.dumps(document, indent=2))
+        return
+    for line in report_lines(document):
+        click.echo(line)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 class _Server(uvicorn.Server):
@@ -149,31 +209,3 @@ def _listen(settings: GatewaySettings) -> socket.socket:
 
 def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _announce(address: str, client: AsyncClient, json: bool) -> None:
-    names = list(client.router.models)
-    if json:
-        click.echo(json_.dumps({"base_url": f"{address}/v1", "page": f"{address}/realtime", "models": names}))
-        return
-    click.secho(f"Callsheet gateway: {address}/v1", bold=True)
-    click.echo(f"Models: {', '.join(names)}")
-    click.echo(f"Realtime tester: {address}/realtime")
-    click.echo("It serves this machine only, and takes any API key. Ctrl-C ends it.")
-    click.echo("\nTry it in another terminal:\n")
-    click.echo(_curl(address, client))
-
-
-def _curl(address: str, client: AsyncClient) -> str:
-    """A command to paste: the first model that is known to answer texts or to make videos is asked for something."""
-    for operation, route, fields in _ASKED:
-        for name, deployment in client.router.models.items():
-            known = client.accounts.registry.provider(deployment.account.provider).models
-            if operation in known.get(deployment.model or "", ()):
-                document = shlex.quote(json_.dumps({"model": name, **fields}))
-                shown = f"  curl {address}/v1{route} -H 'Content-Type: application/json' \\\n    -d {document}"
-                if operation == "generate_video":
-                    shown += "\n\nIts answer has an id. When the video is completed:\n\n"
-                    shown += f"  curl {address}/v1/videos/ID/content -o video.mp4"
-                return shown
-    return f"  curl {address}/v1/models"

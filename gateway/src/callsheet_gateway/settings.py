@@ -5,25 +5,21 @@ from __future__ import annotations
 import ipaddress
 
 from attrs import field, frozen
+from pydantic import SecretStr
 
 from callsheet import ConfigurationError
 
-__all__ = ["GatewaySettings"]
+__all__ = ["GatewaySettings", "is_loopback"]
 
 MEBIBYTE = 1024 * 1024
 
 
-def _loopback(_instance: object, _attribute: object, host: str) -> None:
-    """Without keys nobody but this machine may be served."""
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is this machine's own."""
     try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        local = False
-    if not local:
-        raise ConfigurationError(
-            f"the gateway asks for no key, so it listens on this machine only: --host {host} is not a loopback address"
-            " (127.0.0.1, ::1, localhost)"
-        )
+        return False
 
 
 def _origins(_instance: object, _attribute: object, origins: tuple[str, ...]) -> None:
@@ -39,14 +35,16 @@ def _origins(_instance: object, _attribute: object, origins: tuple[str, ...]) ->
 class GatewaySettings:
     """Where the gateway listens, whom it lets in, and how much it takes.
 
+    Without a `master_key` no key is asked for, and only this machine is served: ConfigurationError for another `host`.
     `cors_origins` are the origins of pages, other than its own, that may call it. Sizes are in bytes: `max_json` of a
     JSON body (it may hold an image as a data URL), `max_form` of a multipart body, files included. `max_parts` is the
     number of parts in one. `event_pause` and `event_pause_max` are the seconds between two looks at a job whose progress
     is followed; `keep_alive` the seconds of silence after which a stream sends a comment.
     """
 
-    host: str = field(default="127.0.0.1", validator=_loopback)
+    host: str = "127.0.0.1"
     port: int = 4000
+    master_key: SecretStr | None = field(default=None, repr=False)
     cors_origins: tuple[str, ...] = field(default=(), validator=_origins)
     max_json: int = 32 * MEBIBYTE
     max_form: int = 128 * MEBIBYTE
@@ -56,3 +54,14 @@ class GatewaySettings:
     event_pause: float = 0.25
     event_pause_max: float = 2.0
     keep_alive: float = 15.0
+    token_seconds: int = 120
+    """How long an ephemeral key may live at most; the provider's own may be over earlier."""
+    single_use_tokens: bool = True
+    """Whether an ephemeral key is for one call only."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.master_key is None and not is_loopback(self.host):
+            raise ConfigurationError(
+                f"without a master key the gateway serves this machine only: --host {self.host} is not a loopback address"
+                " (127.0.0.1, ::1, localhost). Set CALLSHEET_MASTER_KEY to let others in"
+            )

@@ -1,6 +1,6 @@
 """From a call to the account that shall do it, and back: ids, model names, attempts."""
 
 from callsheet.routing.accounts import Accounts
-from callsheet.routing.router import Deployment, Router
+from callsheet.routing.router import Deployment, Ids, Router
 
-__all__ = ["Accounts", "Deployment", "Router"]
+__all__ = ["Accounts", "Deployment", "Ids", "Router"]

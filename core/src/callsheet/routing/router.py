@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from attrs import Factory, define, field, frozen
 
@@ -17,7 +18,7 @@ from callsheet.errors import (
     PluginError,
     without_secrets,
 )
-from callsheet.ids import IdCodec
+from callsheet.ids import IdCodec, ManagedId
 from callsheet.io import IO, Transport, new_idempotency_key
 from callsheet.models.base import IdKind, Meta, OperationRequest
 from callsheet.models.video import Video
@@ -28,15 +29,32 @@ from callsheet.routing.retry import with_retries
 from callsheet.routing.rewrite import replace_ids, with_managed_ids
 from callsheet.stream import Download, Stream
 
-__all__ = ["Deployment", "Router"]
+__all__ = ["Deployment", "Ids", "Router"]
 
 
 @frozen
 class Deployment:
-    """Where a call goes: an account, and the model's name there."""
+    """Where a call goes: an account, and the model's name there.
+
+    `rpm` and `tpm` are requests and tokens a minute, `max_parallel_requests` calls at once, `weight` its share among the
+    deployments of one name: what a configuration says of them. None of them is enforced yet. `info` is the user's own data.
+    """
 
     account: Account
     model: str | None = None
+    weight: float = field(default=1.0, kw_only=True)
+    rpm: int | None = field(default=None, kw_only=True)
+    tpm: int | None = field(default=None, kw_only=True)
+    max_parallel_requests: int | None = field(default=None, kw_only=True)
+    info: Mapping[str, Any] = field(factory=dict, kw_only=True, eq=False, repr=False)
+
+
+class Ids(Protocol):
+    """What makes and reads managed ids: an `IdCodec`, or what stands before several of them."""
+
+    def encode(self, kind: IdKind, account: bytes, upstream: str) -> str: ...
+
+    def decode(self, id: str, kind: IdKind) -> ManagedId: ...
 
 
 @define(eq=False)
@@ -59,14 +77,17 @@ class Router:
         *,
         provider: str | None = None,
         timeout: float | None = None,
+        ids: Ids | None = None,
     ) -> Any:
         """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
 
-        `timeout` is in seconds, for all attempts together; None means the account's own setting.
+        `timeout` is in seconds, for all attempts together; None means the account's own setting. `ids` reads and makes
+        this caller's ids, where several tenants share a router; None means the router's own.
         """
         operation = OPERATIONS[name]
         known: dict[str, str] = {}
-        home, request = self._resolve_ids(request, provider, known)
+        codec: Ids = self.ids if ids is None else ids
+        home, request = self._resolve_ids(request, provider, known, codec)
         deployment = self._deployment(request.model, provider, home, operation.takes_model)
         request = (
             request.model_copy(update={"model": deployment.model}) if deployment.model != request.model else request
@@ -87,7 +108,7 @@ class Router:
         async def attempt(io: IO) -> Any:
             result = await dispatcher.call(name, request, io)
             io.hand_out()
-            return self._finished(result, io, account)
+            return self._finished(result, io, account, codec)
 
         try:
             return await with_retries(operation, request, new_io, attempt, budget)
@@ -96,7 +117,7 @@ class Router:
             _say_managed_ids(error, known)
             raise
 
-    def _finished(self, result: Any, io: IO, account: Account) -> Any:
+    def _finished(self, result: Any, io: IO, account: Account, ids: Ids) -> Any:
         kind = io.operation.result
         if not isinstance(result, Stream | (type(None) if kind is None else kind)):
             raise PluginError(
@@ -106,7 +127,7 @@ class Router:
             )
         # Some servers send documents with empty ids, which stand for nothing.
         result = with_managed_ids(
-            result, lambda id, kind: self.ids.encode(kind, account.tag, id) if id or kind != "resp" else id
+            result, lambda id, kind: ids.encode(kind, account.tag, id) if id or kind != "resp" else id
         )
         if isinstance(result, Stream | Download):
             result.hide(io.secrets())
@@ -120,7 +141,7 @@ class Router:
         return result
 
     def _resolve_ids(
-        self, request: OperationRequest, provider: str | None, known: dict[str, str]
+        self, request: OperationRequest, provider: str | None, known: dict[str, str], ids: Ids
     ) -> tuple[Account | None, OperationRequest]:
         """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids.
 
@@ -130,7 +151,7 @@ class Router:
 
         def upstream(id: str, kind: IdKind) -> str:
             try:
-                managed = self.ids.decode(id, kind)
+                managed = ids.decode(id, kind)
             except NotFoundError:
                 if provider is None:
                     raise

@@ -7,9 +7,24 @@ export class ApiError extends Error {
   }
 }
 
+const KEPT = "callsheet key"; // for as long as the tab is open
+let key = sessionStorage.getItem(KEPT) ?? "";
+
+/** The key to show to the gateway, "" for none. */
+export const shownKey = () => key;
+
+/** Shows this key from now on. */
+export function useKey(value) {
+  key = value.trim();
+  if (key) sessionStorage.setItem(KEPT, key);
+  else sessionStorage.removeItem(KEPT);
+}
+
+const withKey = (headers = {}) => (key ? { ...headers, Authorization: `Bearer ${key}` } : headers);
+
 /** The models to offer, and the one to begin with. A model that says nothing about its operations may be for realtime. */
 export async function listModels(base) {
-  const { data } = await (await checked(await fetch(`${base}/models`))).json();
+  const { data } = await (await checked(await fetch(`${base}/models`, { headers: withKey() }))).json();
   const fits = (model) => model.operations?.includes("mint_realtime_secret");
   const offered = data.filter((model) => fits(model) || !model.operations);
   return { names: offered.map((model) => model.id), first: (offered.find(fits) ?? offered[0])?.id ?? "" };
@@ -17,7 +32,7 @@ export async function listModels(base) {
 
 /** An ephemeral key for a session: {value, expires_at, session}. */
 export async function mint(base, session) {
-  const headers = { "Content-Type": "application/json" };
+  const headers = withKey({ "Content-Type": "application/json" });
   const request = { method: "POST", headers, body: JSON.stringify({ session }) };
   return (await checked(await fetch(`${base}/realtime/client_secrets`, request))).json();
 }
@@ -32,7 +47,7 @@ export async function relay(base, token, offer) {
 
 /** Ends a call. The request outlives the page. */
 export function hangUp(place) {
-  return fetch(`${place}/hangup`, { method: "POST", keepalive: true }).catch(() => {}); // it is over either way
+  return fetch(`${place}/hangup`, { method: "POST", headers: withKey(), keepalive: true }).catch(() => {}); // it is over either way
 }
 
 /** The response, if it is good. Else its error envelope is thrown. */

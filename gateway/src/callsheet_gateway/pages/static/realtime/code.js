@@ -9,7 +9,7 @@ let language = "javascript";
 let code = "";
 let asked = null;
 
-/** Shows the code of a call: `call` is {base, session, microphone}. */
+/** Shows the code of a call: `call` is {base, key, session, microphone}. */
 export function showCode(call) {
   asked = call;
   code = { javascript, curl, python }[language](asked);
@@ -51,10 +51,10 @@ copy.addEventListener("click", async () => {
 
 const json = (value, indent) => JSON.stringify(value, null, 2).replaceAll("\n", `\n${" ".repeat(indent)}`);
 
-const javascript = ({ base, session, microphone }) => `// 1. Token
+const javascript = ({ base, key, session, microphone }) => `// 1. Token
 const secret = await fetch("${base}/realtime/client_secrets", {
   method: "POST",
-  headers: { "Authorization": "Bearer sk-anything", "Content-Type": "application/json" },
+  headers: { "Authorization": "Bearer ${key}", "Content-Type": "application/json" },
   body: JSON.stringify({
     session: ${json(session, 4)},
   }),
@@ -89,9 +89,9 @@ dc.onopen = () => dc.send(JSON.stringify({ type: "response.create" }));
 
 // 4. Hang up: fetch(new URL(call.headers.get("Location") + "/hangup", call.url), { method: "POST" })`;
 
-const curl = ({ base, session }) => `# 1. Token: prints {"value": "ek_...", ...}
+const curl = ({ base, key, session }) => `# 1. Token: prints {"value": "ek_...", ...}
 curl ${base}/realtime/client_secrets \\
-  -H 'Authorization: Bearer sk-anything' -H 'Content-Type: application/json' \\
+  -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' \\
   -d '${json({ session }, 2).replaceAll("'", "'\\''")}'
 
 # 2. WebRTC: an offer that your client made goes in, the answer comes out.
@@ -101,9 +101,9 @@ curl -i ${base}/realtime/calls \\
   --data-binary @offer.sdp
 
 # 3. Hang up
-curl -X POST "${base}/realtime/calls/$CALL_ID/hangup" -H 'Authorization: Bearer sk-anything'`;
+curl -X POST "${base}/realtime/calls/$CALL_ID/hangup" -H 'Authorization: Bearer ${key}'`;
 
-const python = ({ base, session }) => `# pip install openai aiortc
+const python = ({ base, key, session }) => `# pip install openai aiortc
 import asyncio
 import json
 
@@ -112,7 +112,7 @@ from openai import AsyncOpenAI
 
 
 async def main():
-    client = AsyncOpenAI(base_url="${base}", api_key="sk-anything")
+    client = AsyncOpenAI(base_url="${base}", api_key="${key}")
     pc = RTCPeerConnection()
     pc.addTransceiver("audio", direction="recvonly")
     events, done = pc.createDataChannel("oai-events"), asyncio.Event()

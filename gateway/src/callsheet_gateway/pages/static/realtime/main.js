@@ -1,6 +1,6 @@
 // The page: what is asked for, one call at a time, and what is shown of it.
 
-import { listModels } from "./api.js";
+import { listModels, shownKey, useKey } from "./api.js";
 import { Call } from "./call.js";
 import { showCode } from "./code.js";
 import { Composer } from "./composer.js";
@@ -40,7 +40,8 @@ function session() {
 }
 
 function refreshCode() {
-  showCode({ base, session: session(), microphone: form.microphone.checked });
+  const key = shownKey() ? "YOUR_KEY" : "sk-anything";
+  showCode({ base, key, session: session(), microphone: form.microphone.checked });
 }
 
 function setBusy(busy) {
@@ -112,8 +113,10 @@ async function offerModels() {
     const { names, first } = await listModels(base);
     $("models").replaceChildren(...names.map((name) => new Option(name, name)));
     form.model.value ||= first;
+    show(null);
   } catch (problem) {
     show(problem);
+    if (problem.status === 401) $("key-field").hidden = false;
   }
   refreshCode();
 }
@@ -123,6 +126,10 @@ form.addEventListener("submit", (submit) => {
   connect();
 });
 form.addEventListener("input", refreshCode);
+form.key.addEventListener("change", () => {
+  useKey(form.key.value);
+  offerModels();
+});
 $("hang-up").addEventListener("click", () => call?.end());
 $("mute").addEventListener("click", () => {
   if (player.srcObject && player.paused) player.play().catch(() => {});
@@ -132,6 +139,8 @@ $("mute").addEventListener("click", () => {
 for (const name of ["play", "pause", "volumechange", "emptied"]) player.addEventListener(name, showMute);
 addEventListener("pagehide", () => call?.end());
 
+form.key.value = shownKey();
+$("key-field").hidden = !shownKey();
 $("base-url").textContent = base;
 refreshCode();
 offerModels();

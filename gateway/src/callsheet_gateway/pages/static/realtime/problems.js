@@ -29,7 +29,7 @@ const BY_NAME = {
 /** [what happened, what to do] */
 export function explain(problem) {
   if (problem instanceof CallError) return [problem.message, problem.advice];
-  if (problem instanceof ApiError) return [`${problem.status}: ${problem.message}`, adviceFor(problem.status)];
+  if (problem instanceof ApiError) return [`${problem.status}: ${problem.message}`, adviceFor(problem)];
   if (problem instanceof DOMException && BY_NAME[problem.name]) return BY_NAME[problem.name];
   if (problem instanceof TypeError && /fetch/i.test(problem.message)) {
     return ["The gateway does not answer.", "Is “callsheet serve” still running? Start it, and connect again."];
@@ -37,7 +37,8 @@ export function explain(problem) {
   return [String(problem?.message ?? problem), "The browser's console may say more."];
 }
 
-function adviceFor(status) {
+function adviceFor({ status, code }) {
+  if (/_api_key$/.test(code)) return "Enter the gateway's master key, or one that was made by “callsheet keys create”.";
   if (status === 401) return AGAIN;
   if (status === 404) return "Choose one of the models in the list.";
   if (status === 429) return "Wait a moment, then connect again.";

@@ -1,0 +1,90 @@
+"""What `callsheet serve` says when it is ready: where it is, which key it takes, and a request to paste."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+import shlex
+from pathlib import Path
+
+import click
+from attrs import frozen
+from pydantic import SecretStr
+
+from callsheet import AsyncClient, ConfigurationError
+from callsheet_gateway.settings import GatewaySettings, is_loopback
+
+__all__ = ["MADE_LATER", "VARIABLE", "KeyPlace", "announce", "from_environment"]
+
+VARIABLE = "CALLSHEET_MASTER_KEY"
+MADE_LATER = SecretStr("made at the first start")
+"""Stands for the master key that the data directory has, or will have."""
+_ASKED = (
+    ("generate_video", "/videos", {"prompt": "A lighthouse in a storm", "size": "1280x720", "seconds": "4"}),
+    ("responses", "/responses", {"input": "What is 6 times 7?"}),
+    ("chat_completions", "/chat/completions", {"messages": [{"role": "user", "content": "What is 6 times 7?"}]}),
+)
+"""What the first request may be, by the operation that it needs."""
+
+
+@frozen
+class KeyPlace:
+    """The file of a master key that the gateway has made itself; `fresh` is the key if that was just now."""
+
+    file: Path
+    fresh: SecretStr | None
+
+
+def from_environment() -> SecretStr | None:
+    """The master key that the environment names. ConfigurationError for one that can't be sent."""
+    key = os.environ.get(VARIABLE)
+    if key is None:
+        return None
+    if not key.isascii() or not key.isprintable() or not key or key != key.strip():
+        raise ConfigurationError(f"{VARIABLE} must be printable ASCII, without blanks at its ends, and not empty")
+    return SecretStr(key)
+
+
+def announce(address: str, client: AsyncClient, settings: GatewaySettings, made: KeyPlace | None, json: bool) -> None:
+    """Say it on stdout. A key that is `fresh` is shown, this once."""
+    names = list(client.router.models)
+    if json:
+        document = {"base_url": f"{address}/v1", "page": f"{address}/realtime", "models": names}
+        if made is not None:
+            document["master_key_file"] = str(made.file)
+        click.echo(json_.dumps(document))
+        return
+    click.secho(f"Callsheet gateway: {address}/v1", bold=True)
+    click.echo(f"Models: {', '.join(names)}")
+    click.echo(f"Realtime tester: {address}/realtime")
+    whom = "this machine only" if is_loopback(settings.host) else "every machine that reaches it"
+    if settings.master_key is None:
+        click.echo(f"It serves {whom}, and takes any API key. Ctrl-C ends it.")
+    else:
+        click.echo(f"It serves {whom}, and asks for a key. Ctrl-C ends it.")
+        click.echo("More keys: callsheet keys create NAME")
+    click.echo("\nTry it in another terminal:\n")
+    if made is not None and made.fresh is not None:
+        click.echo(f"  export {VARIABLE}={made.fresh.get_secret_value()}")
+        click.echo(f"  # the master key was made now and is shown this once; it stands in {made.file}\n")
+    elif made is not None:
+        click.echo(f'  export {VARIABLE}="$(cat {shlex.quote(str(made.file))})"\n')
+    click.echo(_curl(address, client, settings.master_key is not None))
+
+
+def _curl(address: str, client: AsyncClient, keyed: bool) -> str:
+    """A command to paste: the first model that is known to answer texts or to make videos is asked for something."""
+    shown_key = f' \\\n    -H "Authorization: Bearer ${VARIABLE}"' if keyed else ""
+    for operation, route, fields in _ASKED:
+        for name, deployment in client.router.models.items():
+            known = client.accounts.registry.provider(deployment.account.provider).models
+            if operation in known.get(deployment.model or "", ()):
+                document = shlex.quote(json_.dumps({"model": name, **fields}))
+                shown = (
+                    f"  curl {address}/v1{route} -H 'Content-Type: application/json'{shown_key} \\\n    -d {document}"
+                )
+                if operation == "generate_video":
+                    shown += "\n\nIts answer has an id. When the video is completed:\n\n"
+                    shown += f"  curl {address}/v1/videos/ID/content{shown_key} -o video.mp4"
+                return shown
+    return f"  curl {address}/v1/models{shown_key}"

@@ -1,0 +1,195 @@
+"""The file as a whole: what goes to the library, what to the server, and what is only told of."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from pydantic import SecretStr
+
+from callsheet.config import LIMITS, with_variables
+from callsheet.config_values import Place, resolved
+from callsheet_gateway.configfile.litellm import SECTIONS, passed_over
+
+__all__ = ["GatewayOptions", "Sections"]
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+_SHORT = 16
+"""A master key of fewer characters can be guessed."""
+_SERVER = ("host", "port", "master_key", "cors_origins", "data_dir", "access_log")
+
+
+@frozen(kw_only=True)
+class GatewayOptions:
+    """What a file says of the server itself; None is what it does not say.
+
+    `data_dir` is absolute; a relative one in the file is meant from the file's folder.
+    """
+
+    master_key: SecretStr | None = None
+    host: str | None = None
+    port: int | None = None
+    cors_origins: tuple[str, ...] | None = None
+    data_dir: Path | None = None
+    access_log: bool | None = None
+
+
+@define
+class Sections:
+    """One reading of a file's data. `notes` are warnings, each with its place."""
+
+    data: Mapping[str, Any] = field(repr=False)
+    folder: Path
+    environ: Mapping[str, str] = field(repr=False)
+    notes: list[tuple[Place, str]] = field(factory=list, init=False)
+
+    @classmethod
+    def of(cls, data: object, folder: Path, environ: Mapping[str, str] | None) -> Sections:
+        """Check the outermost keys. ConfigurationError says which is wrong."""
+        top = Place()
+        if not isinstance(data, Mapping):
+            raise top.error("a mapping with a 'model_list' (LiteLLM's), or with 'models', is wanted")
+        top.known(data, SECTIONS[""].names)
+        sections = cls(data, folder, with_variables(data, environ))
+        sections.notes += passed_over("", data, top)
+        for name in ("general_settings", "litellm_settings", "router_settings"):
+            values, place = sections._section(name), top.key(name)
+            place.known(values, SECTIONS[name].names)
+            sections.notes += passed_over(name, values, place)
+        if not data.get("model_list") and not data.get("models"):
+            raise top.error(
+                "a 'model_list' is wanted, with entries of 'model_name' and 'litellm_params: {model: PROVIDER/MODEL}';"
+                " or 'models', with entries of NAME: PROVIDER/MODEL"
+            )
+        return sections
+
+    def server(self) -> GatewayOptions:
+        """What it says of the server. ConfigurationError for what can't be meant."""
+        place = Place().key("gateway")
+        values = place.mapping(self.data.get("gateway"))
+        place.known(values, _SERVER)
+        given = {name: resolved(value, place.key(name), self.environ) for name, value in values.items()}
+        read: dict[str, Any] = {
+            "host": _host, "port": lambda value, at: at.whole(value, 0, 65535), "cors_origins": _origins,
+            "data_dir": self._folder, "access_log": lambda value, at: at.flag(value),
+        }  # fmt: skip
+        options = {
+            name: read[name](value, place.key(name))
+            for name, value in given.items()
+            if value is not None and name in read
+        }
+        return GatewayOptions(**options, master_key=self._master_key(given.get("master_key"), place.key("master_key")))
+
+    def core(self) -> dict[str, Any]:
+        """The part that the library reads: see `callsheet.config`."""
+        core = {name: self.data[name] for name in ("accounts", "models", "environment_variables") if name in self.data}
+        place = Place().key("model_list")
+        entries = place.entries(self.data.get("model_list"), "a list of mappings, each with a 'model_name',")
+        timeout = self._timeout()
+        core["model_list"] = [self._entry(entry, place.entry(n), timeout) for n, entry in enumerate(entries)]
+        self._aliases(core)
+        self._limits()
+        return core
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        return Place().key(name).mapping(self.data.get(name))
+
+    def _master_key(self, ours: Any, place: Place) -> SecretStr | None:
+        theirs_place = Place().key("general_settings").key("master_key")
+        theirs = resolved(self._section("general_settings").get("master_key"), theirs_place, self.environ)
+        if ours is not None and theirs is not None:
+            raise place.error("general_settings has a master_key, too; give one of them")
+        value, place = (ours, place) if ours is not None else (theirs, theirs_place)
+        if value is None:
+            return None
+        key = place.text(value, "a key, as a text,")
+        if not key.isascii() or " " in key:
+            raise place.error("a key is sent in a header: letters, digits and signs of ASCII, without spaces")
+        if len(key) < _SHORT:
+            self.notes.append((place, f"is short, and can be guessed: take {_SHORT} characters or more"))
+        return SecretStr(key)
+
+    def _folder(self, value: object, place: Place) -> Path:
+        return (self.folder / Path(place.text(value, "a folder")).expanduser()).absolute()
+
+    def _timeout(self) -> float | None:
+        """The seconds of accounts whose entry has none. The router's win, as they do with LiteLLM."""
+        for section, name in (("router_settings", "timeout"), ("litellm_settings", "request_timeout")):
+            place = Place().key(section).key(name)
+            if (value := resolved(self._section(section).get(name), place, self.environ)) is not None:
+                return place.number(value, 0.001)
+        return None
+
+    def _entry(self, entry: Any, place: Place, timeout: float | None) -> Any:
+        """An entry of the model_list without what does nothing; one with a wrong shape is the library's to refuse."""
+        if not isinstance(entry, Mapping):
+            return entry
+        if isinstance(info := entry.get("model_info"), Mapping):
+            self.notes += passed_over("model_info", info, place.key("model_info"))
+        if not isinstance(params := entry.get("litellm_params"), Mapping):
+            return entry
+        self.notes += passed_over("litellm_params", params, place.key("litellm_params"))
+        kept = {name: value for name, value in params.items() if name not in SECTIONS["litellm_params"].names}
+        if timeout is not None and kept.get("timeout") is None:
+            kept["timeout"] = timeout
+        return {**entry, "litellm_params": kept}
+
+    def _aliases(self, core: dict[str, Any]) -> None:
+        """router_settings.model_group_alias: further names for what has one."""
+        place = Place().key("router_settings").key("model_group_alias")
+        aliases = place.mapping(self._section("router_settings").get("model_group_alias"))
+        models = dict(Place().key("models").mapping(core.get("models")))
+        named = [entry for entry in core["model_list"] if isinstance(entry, Mapping)]
+        entries = {entry["model_name"]: entry for entry in named if isinstance(entry.get("model_name"), str)}
+        for number, (alias, target) in enumerate(aliases.items()):
+            where = place.named(alias, number)
+            name = where.text(target.get("model") if isinstance(target, Mapping) else target, "a model's name")
+            if alias in entries or alias in models:
+                raise where.error("a model of this name is there already")
+            if name in entries:
+                core["model_list"].append({**entries[name], "model_name": alias})
+            elif name in models:
+                core["models"] = models = {**models, alias: models[name]}
+            else:
+                raise where.error("no model of the file has the name that it stands for")
+
+    def _limits(self) -> None:
+        for place in self._limited():
+            # Of a hundred such entries, the first is enough.
+            self.notes.append((place, f"does nothing yet: limits ({', '.join(LIMITS)}) are read, not enforced yet"))
+            return
+
+    def _limited(self) -> Iterator[Place]:
+        models, entries = self.data.get("models"), self.data.get("model_list")
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
+            place = Place().key("model_list").entry(number).key("litellm_params")
+            yield from _of_limits(params, place)
+        for number, (alias, entry) in enumerate(models.items() if isinstance(models, Mapping) else ()):
+            yield from _of_limits(entry, Place().key("models").named(alias, number))
+
+
+def _of_limits(entry: object, place: Place) -> Iterator[Place]:
+    if isinstance(entry, Mapping):
+        yield from (place.key(name) for name, value in entry.items() if name in LIMITS and value is not None)
+
+
+def _host(value: object, place: Place) -> str:
+    host = place.text(value, "an address")
+    try:
+        return host if host == "localhost" else str(ipaddress.ip_address(host))
+    except ValueError:
+        raise place.error("an address to listen on is wanted, such as 127.0.0.1") from None
+
+
+def _origins(value: object, place: Place) -> tuple[str, ...]:
+    origins = place.entries([value] if isinstance(value, str) else value, "a list of origins")
+    for number, origin in enumerate(origins):
+        where = place.entry(number)
+        if not _ORIGIN.fullmatch(where.text(origin, "an origin")):
+            raise where.error("an origin is wanted as SCHEME://HOST[:PORT], such as http://localhost:5173")
+    return tuple(origins)

@@ -1,0 +1,89 @@
+"""What is written down of a call's result, and what is known from there that a provider does not say."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from callsheet import Character, UnsupportedOperation, Video
+from callsheet.models import DeletedVideo
+from callsheet.models.base import OperationRequest
+from callsheet_gateway.errors import Refused
+from callsheet_gateway.owned_ids import OwnedIds
+from callsheet_gateway.resources import Resource, Resources
+
+__all__ = ["MAKES", "instead", "recorded", "writable"]
+
+log = logging.getLogger("callsheet.gateway")
+
+MAKES: Mapping[str, str] = {
+    "create_character": "character", "generate_video": "video", "edit": "video", "extend": "video", "remix": "video",
+}  # fmt: skip
+"""The operations that make something that has a row, and what it is."""
+_LOOKS = {"get_video", "get_character"}
+_KEPT = ("model", "prompt", "size", "seconds", "created_at", "name", "remixed_from_video_id")
+"""What a provider may forget, and a row does not."""
+_ASKED = ("prompt", "size", "seconds", "name")
+
+
+async def writable(resources: Resources, operation: str) -> None:
+    """Refused (503) before anything is paid for, if what will be made could not be written down."""
+    if operation not in MAKES:
+        return
+    try:
+        await resources.probe()
+    except (sqlite3.Error, OSError) as error:
+        log.critical("the database can't be written: %s", type(error).__name__)
+        raise Refused(
+            503, "the gateway can't write down what would be made; nothing was asked for", "not_writable"
+        ) from None
+
+
+async def recorded(
+    resources: Resources, operation: str, request: OperationRequest, result: Any, model: str | None, ids: OwnedIds
+) -> Any:
+    """A result with what is known besides, after it was written down. `model` is the name that callers know it by."""
+    if isinstance(result, Video | Character) and operation in MAKES:
+        source = next(iter(ids.rows.values()), None)
+        asked = {name: value for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
+        result = _filled(result, {**asked, "created_at": int(resources.clock())})
+        named = model or (source.model if source is not None else None)
+        try:
+            await resources.keep(MAKES[operation], ids.owner, named, _document(result, named))
+        except (sqlite3.Error, OSError) as error:  # it was paid for, and its id works without a row
+            log.critical("%s %s could not be written down: %s", MAKES[operation], result.id, type(error).__name__)
+    elif operation in _LOOKS and (row := ids.rows.get(result.id)) is not None:
+        result = _filled(result, {name: row.document.get(name) for name in _KEPT})
+        if (document := _document(result, row.model)) != row.document:
+            await resources.see(row.id, document)
+    elif operation == "delete_video":
+        for id in ids.rows:
+            await resources.delete(id)
+    return result
+
+
+async def instead(resources: Resources, operation: str, refusal: UnsupportedOperation, ids: OwnedIds) -> Any:
+    """What a row can answer where the provider can't; else its refusal is raised."""
+    row: Resource | None = next(iter(ids.rows.values()), None)
+    if row is not None and operation == "get_character":
+        return Character.model_validate(dict(row.document))
+    if row is not None and operation == "delete_video":
+        await resources.delete(row.id)
+        return DeletedVideo(id=row.id, object="video.deleted", deleted=True)
+    raise refusal
+
+
+def _filled(result: Any, known: Mapping[str, Any]) -> Any:
+    """A result with what it leaves open."""
+    fields = type(result).model_fields
+    missing = {name: value for name, value in known.items() if name in fields and getattr(result, name) is None}
+    if "seconds" in missing and missing["seconds"] is not None:
+        missing["seconds"] = str(missing["seconds"])
+    return result.model_copy(update=missing) if missing else result
+
+
+def _document(result: Any, model: str | None) -> dict[str, Any]:
+    document: dict[str, Any] = result.wire()
+    return {**document, "model": model} if model is not None and "model" in type(result).model_fields else document

@@ -1,0 +1,96 @@
+"""The data directory of a gateway: its root keys, its database, and the master key that it made for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field, frozen
+from pydantic import SecretStr
+
+from callsheet.data_home import data_home
+from callsheet_gateway.database import Database
+from callsheet_gateway.keys import PREFIX, Keys
+from callsheet_gateway.owned_ids import Codecs
+from callsheet_gateway.resources import Resources
+from callsheet_gateway.root_keys import RootKeys, read_private, write_private
+
+__all__ = ["MASTER_KEY", "MasterKey", "State", "default_folder"]
+
+_KEPT = 3600
+"""Seconds for which a token that is over is remembered still: clocks may jump."""
+_ROOT, _DATABASE = "root-keys.json", "gateway.db"
+MASTER_KEY = "master-key"
+"""The file of the master key that a gateway has made for itself."""
+
+
+def default_folder() -> Path:
+    """Where a gateway keeps its things if nobody says so."""
+    return data_home() / "gateway"
+
+
+@frozen
+class MasterKey:
+    """A master key that was made here. `fresh`: just now, so it is to be shown, once."""
+
+    key: SecretStr
+    fresh: bool
+
+
+@define(eq=False)
+class State:
+    """An open data directory. ConfigurationError if it can't be used. `clock` tells the Unix time in seconds."""
+
+    folder: Path
+    clock: Callable[[], float] = time.time
+    root: RootKeys = field(init=False)
+    database: Database = field(init=False)
+    keys: Keys = field(init=False)
+    resources: Resources = field(init=False)
+    codecs: Codecs = field(init=False)
+    _temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.root = RootKeys.of_file(self.folder / _ROOT)
+        self.database = Database(self.folder / _DATABASE)
+        self.keys = Keys(self.database, self.clock)
+        self.resources = Resources(self.database, self.clock)
+        self.codecs = Codecs.of(self.root)
+
+    @classmethod
+    def passing(cls) -> State:
+        """One that is gone when it is closed."""
+        folder = tempfile.TemporaryDirectory(prefix="callsheet-gateway-")
+        state = cls(Path(folder.name))
+        state._temporary = folder
+        return state
+
+    def master_key(self) -> MasterKey:
+        """The master key of this directory; it is made when there is none."""
+        file = self.folder / MASTER_KEY
+        if (kept := read_private(file)) is not None:
+            return MasterKey(SecretStr(kept.decode().strip()), fresh=False)
+        write_private(file, f"{PREFIX}{secrets.token_urlsafe(32)}\n".encode(), new=True)
+        return MasterKey(SecretStr((read_private(file) or b"").decode().strip()), fresh=True)
+
+    async def spend(self, token: str, expires_at: int) -> bool:
+        """Write down that a token was used. Whether it was the first time."""
+        late = ("DELETE FROM spent_tokens WHERE expires_at < ?", (int(self.clock()) - _KEPT,))
+        sql = "INSERT INTO spent_tokens VALUES (?, ?) ON CONFLICT DO NOTHING"
+        return await asyncio.wrap_future(self.database.write(late, (sql, (token, expires_at)))) == 1
+
+    def rotate_root(self) -> int:
+        """Let a new root key make what is new. Its number. A gateway that runs takes it up when it is started again."""
+        self.root = self.root.rotated()
+        self.root.to_file(self.folder / _ROOT)
+        self.codecs = Codecs.of(self.root)
+        return self.root.current
+
+    def close(self) -> None:
+        self.database.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()

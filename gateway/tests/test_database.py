@@ -1,0 +1,88 @@
+"""The database: what was acknowledged is there after a kill -9, and one bad write takes no other along."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from callsheet import ConfigurationError
+from callsheet_gateway.database import Database
+
+ADD = "INSERT INTO spent_tokens VALUES (?, 1)"
+WRITER = """
+import sys
+from pathlib import Path
+from callsheet_gateway.database import Database
+database = Database(Path(sys.argv[1]))
+for number in range(10**9):
+    database.write(("INSERT INTO spent_tokens VALUES (?, 1)", (f"{sys.argv[2]}-{number}",))).result()
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, run: int) -> None:
+    file = tmp_path / "gateway.db"
+    acknowledged = []
+    for round in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), str(round)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        acknowledged.append(f"{round}-{writer.stdout.readline().strip()}")  # it works
+        time.sleep(0.02 * (run + 1))
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += [f"{round}-{line.strip()}" for line in writer.stdout if line.endswith("\n")]
+        writer.wait()
+        writer.stdout.close()
+    database = Database(file)
+    kept = {row["id"] for row in database.read("SELECT id FROM spent_tokens")}
+    database.close()
+    assert len(acknowledged) > 3
+    assert set(acknowledged) <= kept
+
+
+def test_a_bad_write_takes_no_other_along(tmp_path: Path) -> None:
+    database = Database(tmp_path / "gateway.db")
+    waiting = [database.write((ADD, (f"{number % 40}",))) for number in range(50)]  # ten of them twice
+    ended = [future.exception() for future in waiting]
+    assert [type(error) for error in ended if error] == [sqlite3.IntegrityError] * 10
+    assert len(database.read("SELECT * FROM spent_tokens")) == 40
+    half = database.write((ADD, ("new",)), (ADD, ("1",)))  # one transaction: all or nothing
+    assert half.exception() is not None
+    assert not database.read("SELECT * FROM spent_tokens WHERE id = 'new'")
+    database.close()
+
+
+def test_it_is_for_its_owners_eyes(tmp_path: Path) -> None:
+    database = Database(tmp_path / "new" / "gateway.db")
+    database.write((ADD, ("1",))).result()
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "new").iterdir()} == {0o600}
+    database.close()
+
+
+def test_many_threads(tmp_path: Path) -> None:
+    database = Database(tmp_path / "gateway.db")
+
+    def one(number: int) -> int:
+        database.write((ADD, (f"{number}",))).result()
+        return len(database.read("SELECT * FROM spent_tokens WHERE id = ?", f"{number}"))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(one, range(300))) == {1}
+    database.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but a text that is long enough to be one" * 20])
+def test_a_file_that_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "gateway.db").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"gateway\.db can't be used"):
+        Database(tmp_path / "gateway.db")
