@@ -7,13 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
+import anyio
 import httpx
 import pytest
-from gateway.tests.odd import Odd, over
+from gateway.tests.odd import Items, Odd, over
 from pydantic import SecretStr
 
+from callsheet import Event, Stream
 from callsheet_gateway import bodies
 from callsheet_gateway.protocol import Protocol
 
@@ -171,3 +175,23 @@ def test_a_slow_answer_is_no_slow_head(hasty: httpx.Client, monkeypatch: pytest.
         )
         connection.settimeout(8)
         assert connection.recv(12) == b"HTTP/1.1 500"
+
+
+def test_more_than_the_most_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once; and whether the server lives can be asked all the same."""
+    endless = partial(anyio.sleep, 60)
+    monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(Items(Event("message", "{}"), endless)))
+    document = {"model": "odd/m", "messages": [], "stream": True}
+    with over(Odd, max_requests=2) as http, ExitStack() as streams:
+        for _ in range(2):
+            streams.enter_context(http.stream("POST", "/chat/completions", json=document))
+        began = time.monotonic()
+        refused = http.get("/models")
+        assert time.monotonic() - began < 1
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_busy")
+        assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
+        assert http.get("/health/live").status_code == 200
+        streams.close()  # they leave
+        until = time.monotonic() + 5
+        while http.get("/models").status_code == 503:
+            assert time.monotonic() < until, "who has gone is counted still"

@@ -64,4 +64,4 @@ def make_app(client: AsyncClient, settings: GatewaySettings | None = None, state
     )
     app.router.redirect_slashes = False
     # Outside of everything: the answer to a bug has a request id, too.
-    return Guard(app, settings.cors_origins, own_machine=face.door.open)
+    return Guard(app, settings.cors_origins, own_machine=face.door.open, most=settings.max_requests)

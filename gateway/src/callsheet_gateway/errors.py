@@ -62,7 +62,9 @@ def error_response(error: CallsheetError) -> Response:
         headers["retry-after-ms"] = str(round(error.retry_after * 1000))
     should = error.should_retry if isinstance(error, APIError) else None
     if should is None and (status >= 500 or status in _RETRIED) and not isinstance(error, APIError):
-        should = False  # not an upstream's: asking again would change nothing
+        should = (
+            error.retry_after is not None
+        )  # not an upstream's: asking again would change nothing, if it is not said when
     if status == 401 and isinstance(error, Refused):
         headers["www-authenticate"] = "Bearer"
     if should is not None:

@@ -21,11 +21,17 @@ _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+?)\.?)(:[0-9]{
 
 
 class Guard:
-    """ASGI middleware: refuses foreign hosts and origins, and gives each answer a request id."""
+    """ASGI middleware: refuses foreign hosts and origins, and more than can be done; gives each answer a request id."""
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...] = (), *, own_machine: bool = True) -> None:
-        """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by."""
+    def __init__(
+        self, app: ASGIApp, origins: tuple[str, ...] = (), *, own_machine: bool = True, most: int = 1000
+    ) -> None:
+        """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by.
+
+        `most`: how many requests may be under way at once, streams included.
+        """
         self.app, self.origins, self.own_machine = app, frozenset(origins), own_machine
+        self.most, self.under_way = most, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,9 +59,10 @@ class Guard:
             await send(message)
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
 
-        if self.own_machine and (refusal := self._refusal(headers, scope)):
+        if (refusal := self._refusal(headers, scope)) is not None:
             await error_response(refusal)(scope, watched, with_id)
             return
+        self.under_way += 1
         try:
             await self.app(scope, watched, with_id)
         except Exception:
@@ -63,8 +70,19 @@ class Guard:
             # then cuts the connection that it has just promised to keep: under the client's next request.
             if not answered_in_full:
                 raise
+        finally:
+            self.under_way -= 1
 
     def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
+        if self.own_machine and (stranger := self._stranger(headers, scope)) is not None:
+            return stranger
+        if self.under_way < self.most or scope["path"].endswith("/health/live"):
+            return None
+        busy = Refused(503, f"{self.most} requests are under way, which is the most: come back in a moment", "too_busy")
+        busy.retry_after = 1.0
+        return busy
+
+    def _stranger(self, headers: Headers, scope: Scope) -> Refused | None:
         host = headers.get("host", "")
         if not _is_ours(host):
             return Refused(

@@ -54,6 +54,8 @@ class GatewaySettings:
     event_pause: float = 0.25
     event_pause_max: float = 2.0
     keep_alive: float = 15.0
+    max_requests: int = 1000
+    """How many requests may be under way at once; more are told to come back (503)."""
     token_seconds: int = 120
     """How long an ephemeral key may live at most; the provider's own may be over earlier."""
     single_use_tokens: bool = True
