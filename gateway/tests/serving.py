@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
@@ -45,33 +46,43 @@ class Gateway:
         return int(self.process.memory_info().rss)
 
 
-@contextmanager
-def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) -> Iterator[Gateway]:
-    """Run `callsheet serve --port 0 WORDS...` and stop it in the end, as Ctrl-C does. Its errors are shown if it fails.
+def launched(
+    data_dir: Path, errors: Any, *words: str, cwd: Path | None = None, **env: str
+) -> tuple[Any, dict[str, Any]]:
+    """A process of `callsheet serve --port 0 WORDS...` that takes requests, and what it said of itself.
 
-    It asks for no key, unless one is named: serving(..., CALLSHEET_MASTER_KEY="sk-...").
+    It asks for no key, unless one is named: launched(..., CALLSHEET_MASTER_KEY="sk-...").
     """
     if "--config" not in words and "CALLSHEET_MASTER_KEY" not in env:
         words = (*words, "--no-keys")
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "callsheet"), "serve", "--port", "0", "--json", *words],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        cwd=cwd,
+        env={
+            **os.environ,
+            "CALLSHEET_LOCAL_DIR": str(data_dir),
+            "CALLSHEET_GATEWAY_DIR": str(data_dir / "gateway"),
+            **env,
+        },
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        process.wait(20)
+        process.stdout.close()
+    return process, json.loads(line) if line else {}
+
+
+@contextmanager
+def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) -> Iterator[Gateway]:
+    """Run a gateway and stop it in the end, as Ctrl-C does. Its errors are shown if it fails. See `launched`."""
     log = data_dir.parent / f"{data_dir.name}.serve.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "callsheet"), "serve", "--port", "0", "--json", *words],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=cwd,
-            env={
-                **os.environ,
-                "CALLSHEET_LOCAL_DIR": str(data_dir),
-                "CALLSHEET_GATEWAY_DIR": str(data_dir / "gateway"),
-                **env,
-            },
-        )
-        assert process.stdout is not None
+        process, said = launched(data_dir, errors, *words, cwd=cwd, **env)
+        assert said, log.read_text(errors="replace")
         try:
-            line = process.stdout.readline()
-            assert line, log.read_text(errors="replace")
-            said = json.loads(line)
             yield Gateway(said["base_url"], said["models"], psutil.Process(process.pid), data_dir)
         finally:
             process.send_signal(signal.SIGINT)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
+import anyio
 from attrs import define, field
 from pydantic import ValidationError
 
@@ -16,7 +17,8 @@ from callsheet.routing import Router
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.principal import Doorkeeper, Principal
-from callsheet_gateway.records import instead, recorded, writable
+from callsheet_gateway.protocol import Gone
+from callsheet_gateway.records import MAKES, instead, recorded, writable
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
 from callsheet_gateway.tokens import Tokens
@@ -49,15 +51,25 @@ class Face:
         return self.client.router
 
     async def call(
-        self, operation: str, fields: Mapping[str, Any], principal: Principal, account: str | None = None
+        self,
+        operation: str,
+        fields: Mapping[str, Any],
+        principal: Principal,
+        account: str | None = None,
+        gone: Gone | None = None,
     ) -> Any:
-        """Do an operation for somebody. The fields come from a stranger: a str in the place of a file stays a str."""
+        """Do an operation for somebody. The fields come from a stranger: a str in the place of a file stays a str.
+
+        If the client has `gone` meanwhile, the call is given up - but not one that makes a job or a character.
+        """
         request = self.request_of(operation, fields)
         may_use(principal, operation, request.model)
         await writable(self.state.resources, operation)
         ids = self.ids_of(principal)
+        calling = self.router.call(operation, request, self.client.transport, provider=account, ids=ids)
         try:
-            result = await self.router.call(operation, request, self.client.transport, provider=account, ids=ids)
+            # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
+            result = await (calling if gone is None or operation in MAKES else _unless_gone(calling, gone))
         except UnsupportedOperation as refusal:
             return await instead(self.state.resources, operation, refusal, ids)
         named = request.model or self._name_of(result)
@@ -126,6 +138,13 @@ def may_use(principal: Principal, operation: str, model: str | None) -> None:
         raise Refused(400, f"say which model is meant; this key may use: {names}", "missing_model", "model")
     if model not in principal.models:
         raise Refused(403, f"this key may not use the model {model!r:.80}", "model_not_allowed", "model")
+
+
+async def _unless_gone(calling: Coroutine[Any, Any, Any], gone: Gone) -> Any:
+    """What a call comes to; Refused if the client leaves before, whom the refusal will not reach."""
+    with anyio.CancelScope() as scope, gone.told(scope.cancel):
+        return await calling
+    raise Refused(499, "the client has gone", "client_gone")
 
 
 def _holds_a_file(value: object) -> bool:

@@ -1,17 +1,42 @@
-"""HTTP as uvicorn speaks it, for clients that take their time: the head of a request has a time and a size."""
+"""HTTP as uvicorn speaks it, for clients that take their time, and for those that leave.
+
+The head of a request has a time and a size. Who waits for an upstream in the name of a client hears when that has gone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["Protocol"]
+__all__ = ["Gone", "Protocol"]
 
 HEAD_SECONDS = 10.0
 """From a connection's beginning, or a request's first byte, to the end of its head."""
 HEAD_BYTES = 64 * 1024
+
+
+class Gone:
+    """Tells that a client has left, to who asks for it. It stands in a request's state, as `gone`."""
+
+    def __init__(self) -> None:
+        self._callback: Callable[[], None] | None = None
+
+    @contextmanager
+    def told(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call a function if the client leaves before the context ends."""
+        self._callback = callback
+        try:
+            yield
+        finally:
+            self._callback = None
+
+    def tell(self) -> None:
+        if self._callback is not None:
+            self._callback()
 
 
 class Protocol(HttpToolsProtocol):
@@ -20,6 +45,8 @@ class Protocol(HttpToolsProtocol):
     head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
     _head_size = 0
+    _gone: Gone | None = None
+    """Of the request that came last: one before it on the same connection is finished, or is not waited for any more."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -28,6 +55,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._heard()
         super().connection_lost(exc)
+        if self._gone is not None:
+            self._gone.tell()
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is not None:
@@ -38,6 +67,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._gone = Gone()
+        self.scope["state"]["gone"] = self._gone
         if self._waiting is None:
             self._wait()
 

@@ -21,7 +21,7 @@ from callsheet_gateway.downloads import video_content
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face
 from callsheet_gateway.openapi import openapi_document
-from callsheet_gateway.principal import Principal, principal_of
+from callsheet_gateway.principal import principal_of
 from callsheet_gateway.progress import video_events
 from callsheet_gateway.streaming import Begun, EventResponse, chat_frames, response_frames, with_model
 
@@ -120,9 +120,9 @@ def _endpoint(face: Face, operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if operation.method != "POST":
             fields = {**known_query(operation.name, request), **request.path_params}
-            return await _answer(face, operation, fields, principal_of(request))
+            return await _answer(face, operation, fields, request)
         async with document_of(request, operation.request, face.settings) as document:
-            return await _answer(face, operation, {**document, **request.path_params}, principal_of(request))
+            return await _answer(face, operation, {**document, **request.path_params}, request)
 
     return handler
 
@@ -133,13 +133,14 @@ def _of_path(face: Face, operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         async with document_of(request, operation.request, face.settings) as document:
             fields = {**document, "video": {"id": request.path_params["video_id"]}}
-            return await _answer(face, operation, fields, principal_of(request))
+            return await _answer(face, operation, fields, request)
 
     return handler
 
 
-async def _answer(face: Face, operation: Operation, fields: dict[str, Any], principal: Principal) -> Response:
-    result = await face.call(operation.name, fields, principal)
+async def _answer(face: Face, operation: Operation, fields: dict[str, Any], request: Request) -> Response:
+    gone = getattr(request.state, "gone", None)
+    result = await face.call(operation.name, fields, principal_of(request), gone=gone)
     asked = fields.get("model") if isinstance(fields.get("model"), str) else None
     if isinstance(result, Stream):
         return await _stream(face, operation, result, asked)
