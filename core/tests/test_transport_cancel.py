@@ -115,7 +115,7 @@ def test_at_every_await(
     server, trust = secured
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"x" * 600_000)
-    monkeypatch.setattr("callsheet.transport._certificates", lambda: trust)
+    monkeypatch.setattr("callsheet.transport.certificates", lambda: trust)
     monkeypatch.setattr("callsheet.transport._CONNECTIONS", {"max_connections": 1, "max_keepalive_connections": 1})
 
     async def all_places() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -86,3 +87,37 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "gateway.db").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"gateway\.db can't be used"):
         Database(tmp_path / "gateway.db")
+
+
+def test_nothing_that_is_handed_over_ends_the_writer(tmp_path: Path) -> None:
+    """Neither who does not wait any longer, nor what no database can hold."""
+    database = Database(tmp_path / "gateway.db")
+
+    async def leave() -> None:
+        for number in range(50):
+            task = asyncio.ensure_future(asyncio.wrap_future(database.write((ADD, (f"left-{number}",)))))
+            await asyncio.sleep(0)
+            task.cancel()
+
+    asyncio.run(leave())
+    with pytest.raises(OverflowError):
+        database.write(("INSERT INTO spent_tokens VALUES ('x', ?)", (10**30,))).result(5)
+    database.write((ADD, ("after",))).result(5)
+    assert len(database.read("SELECT * FROM spent_tokens")) == 51
+    database.close()
+
+
+def test_a_lock_of_another_process_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet_gateway.database._WAIT", 0.3)
+    database = Database(tmp_path / "gateway.db")
+    other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    first = database.write((ADD, ("0",)))
+    time.sleep(0.05)  # it waits for the lock; the others are a batch after it
+    began = time.monotonic()
+    waiting = [first, *(database.write((ADD, (f"{number}",))) for number in range(1, 40))]
+    assert all(isinstance(one.exception(10), sqlite3.OperationalError) for one in waiting)
+    assert time.monotonic() - began < 3
+    other.close()
+    database.write((ADD, ("after",))).result(5)
+    database.close()

@@ -5,7 +5,10 @@ The upstream is a real server that keeps its own record: what is refused must no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -86,6 +89,8 @@ class House:
     http: httpx.Client
     wire: FakeUpstream
     shown: dict[str, dict[str, str]]
+    entry: Callable[[str, str], dict[str, Any]]
+    """A model_list's entry, by the model's name here and there."""
 
     def made(self, kind: str, principal: str) -> str:
         """The id of something new that belongs to a principal."""
@@ -130,15 +135,17 @@ class House:
         return self.wire.book.entries[-1].id
 
 
+def entry(url: str, name: str, upstream: str) -> dict[str, Any]:
+    params = {"model": f"openai/{upstream}", "api_key": FAKE_KEY, "api_base": url}
+    return {"model_name": name, "litellm_params": params}
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     wire = FakeUpstream(polls_until_done=0)
     with wire.serve() as url:
-        params = {"api_key": FAKE_KEY, "api_base": url}
-        models = [
-            {"model_name": name, "litellm_params": {"model": f"openai/{upstream}", **params}}
-            for name, upstream in (("film", "sora-2"), ("talk", "gpt-realtime"))
-        ]
+        names = {"film": "sora-2", "film-b": "sora-2", "talk": "gpt-realtime"}
+        models = [entry(url, name, upstream) for name, upstream in names.items()]
         state = State(tmp_path_factory.mktemp("house"))
         client = make_client({"model_list": models})
         with over(Odd, client, state, master_key=SecretStr(MASTER)) as http:
@@ -150,7 +157,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 shown[name] = {"authorization": f"Bearer {made.json()['key']}"}
                 if name == "revoked":
                     http.delete(f"/keys/{made.json()['id']}", headers=admin)
-            yield House(http, wire, shown)
+            yield House(http, wire, shown, partial(entry, url))
 
 
 def wanted(principal: str, what: str) -> int:
@@ -222,3 +229,57 @@ def test_a_key_may_be_made_for_some_models(house: House) -> None:
         assert ASKED[operation][1](house.http, shown, video).status_code == 403
     assert len(house.wire.seen) == before
     assert house.http.post("/responses", json={"model": "talk", "input": "Hi"}, headers=shown).status_code == 200
+    clip = {"video": ("a.mp4", bytes(64), "video/mp4")}
+    before = len(house.wire.seen)
+    for path, data in [("/videos/edits", WORDS), ("/videos/extensions", {**WORDS, "seconds": "4"})]:
+        assert (
+            house.http.post(path, data=data, files=clip, headers=shown).status_code == 400
+        )  # the choice would be ours
+    assert house.http.post("/videos/characters", data={"name": "Luna"}, files=clip, headers=shown).status_code == 400
+    assert house.http.get("/videos", params={"model": "film"}, headers=shown).json()["data"] == []
+    assert len(house.wire.seen) == before
+    assert house.http.post("/keys", json={"name": "none", "models": []}, headers=admin).status_code == 400
+
+
+def test_two_names_of_one_model_are_two(house: House) -> None:
+    admin = house.shown["master"]
+    made = house.http.post("/keys", json={"name": "b", "owner": "a", "models": ["film-b"]}, headers=admin).json()
+    shown = {"authorization": f"Bearer {made['key']}"}
+    video = house.http.post("/videos", json={"model": "film-b", **WORDS}, headers=shown).json()["id"]
+    for path in ("edits", "remix"):
+        changed = house.http.post(f"/videos/{video}/{path}", json=WORDS, headers=shown).json()["id"]
+        assert house.http.get(f"/videos/{changed}", headers=shown).status_code == 200
+
+
+@pytest.mark.parametrize("id", ["video_\ud800", "video_" + "A" * 100_000, "video_\0", "video_", "", "video_é"])
+def test_odd_ids_are_not_there(house: House, id: str) -> None:
+    answer = house.http.post(
+        "/videos/edits",
+        content=json.dumps({"video": {"id": id}, **WORDS}),
+        headers={**house.shown["owner"], "content-type": "application/json"},
+    )
+    assert answer.status_code in {400, 404}, answer.text[:200]
+
+
+def test_a_root_key_that_is_rotated_gives_nothing_a_second_life(house: House, tmp_path: Path) -> None:
+    """Neither deleted things nor limits of models, under whichever name."""
+    state = State(tmp_path / "rotated")
+    client = make_client({"model_list": [house.entry("film", "sora-2"), house.entry("talk", "gpt-realtime")]})
+    admin = {"authorization": f"Bearer {MASTER}"}
+    with over(Odd, client, state, master_key=SecretStr(MASTER)) as http:
+        source = http.post("/videos", json={"model": "film", **WORDS}, headers=admin).json()["id"]
+        key = http.post("/keys", json={"name": "t", "owner": "", "models": ["talk"]}, headers=admin)
+        assert key.status_code == 400  # nobody gets the master key's own things
+    state = State(tmp_path / "rotated")
+    state.rotate_root()
+    with over(
+        Odd, make_client({"model_list": [house.entry("film", "sora-2")]}), state, master_key=SecretStr(MASTER)
+    ) as http:
+        managed = state.codecs.owned_by("").decode(source, "video")
+        second = state.codecs.owned_by("").encode("video", managed.account, managed.upstream)
+        assert second != source
+        assert http.get(f"/videos/{second}", headers=admin).json()["prompt"] == WORDS["prompt"]
+        assert http.delete(f"/videos/{second}", headers=admin).status_code == 200
+        assert http.get("/videos", headers=admin).json()["data"] == []
+        for id in (source, second):
+            assert http.get(f"/videos/{id}", headers=admin).status_code == 404

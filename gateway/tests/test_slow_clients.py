@@ -195,3 +195,25 @@ def test_more_than_the_most_are_told_to_come_back(monkeypatch: pytest.MonkeyPatc
         until = time.monotonic() + 5
         while http.get("/models").status_code == 503:
             assert time.monotonic() < until, "who has gone is counted still"
+
+
+def test_an_empty_line_after_an_answer_holds_no_connection(hasty: httpx.Client) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"\r\n")
+        connection.settimeout(8)
+        assert answer_of(connection) == b""
+
+
+def test_trailers_without_end_are_not_kept(hasty: httpx.Client) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(head("/responses", "Content-Type: application/json", "Transfer-Encoding: chunked"))
+        connection.sendall(b"2\r\n{}\r\n0\r\n")
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                sent += connection.send(b"X-Trailer: " + b"a" * 60_000 + b"\r\n")
+        except OSError:
+            pass
+        assert sent < 50_000_000

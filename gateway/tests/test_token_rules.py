@@ -15,7 +15,9 @@ from core.tests.offers import ANSWER, OFFER
 from gateway.tests.odd import Odd, over
 from pydantic import SecretStr
 
-from callsheet import RealtimeCall, RealtimeSecret
+from callsheet import RealtimeCall, RealtimeSecret, Video
+from callsheet.testing import FAKE_KEY, FakeUpstream
+from callsheet_gateway import make_client
 from callsheet_gateway.state import State
 
 MASTER = "sk-master-of-the-tests-0123456789"
@@ -160,3 +162,48 @@ def test_no_key_and_no_token_is_nobody(house: House) -> None:
         assert http.post("/realtime/client_secrets", json={"model": "odd/m"}).status_code == 401
         assert called(http, "ek_zzz") == (401, "invalid_ephemeral_key")
     assert house.calls == []
+
+
+def test_a_secret_goes_to_no_other_address(tmp_path: Path) -> None:
+    """Also where an account keeps its name and leads elsewhere."""
+    first, second = FakeUpstream(), FakeUpstream()
+    with first.serve() as here, second.serve() as there:
+        token = ""
+        for url in (here, there):
+            account = {"provider": "openai", "id": "a", "api_key": FAKE_KEY, "base_url": url}
+            client = make_client({"accounts": [account], "models": {"talk": {"account": "a", "model": "gpt-realtime"}}})
+            with over(Odd, client, State(tmp_path / "moved"), master_key=SecretStr(MASTER)) as http:
+                http.headers["authorization"] = f"Bearer {MASTER}"
+                if not token:
+                    token, _ = minted(http, model="talk")
+                else:
+                    assert called(http, token) == (409, "account_changed")
+        assert second.seen == []
+
+
+def test_who_follows_a_job_is_asked_for_his_key_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Odd.does, "generate_video", lambda _: Video(id="v_1", status="in_progress"))
+    monkeypatch.setitem(Odd.does, "get_video", lambda _: Video(id="v_1", status="in_progress"))
+    with house.open(event_pause=0.02) as http:
+        key = http.post("/keys", json={"name": "a", "owner": "a"}).json()
+        shown = {"authorization": f"Bearer {key['key']}"}
+        id = http.post("/videos", json={"model": "odd/m", "prompt": "x"}, headers=shown).json()["id"]
+        with http.stream("GET", f"/videos/{id}/events", headers=shown) as events:
+            lines = events.iter_lines()
+            assert next(lines) == "event: video.in_progress"
+            http.delete(f"/keys/{key['id']}")
+            told = list(lines)
+    assert "event: error" in told
+    assert any("invalid_api_key" in line for line in told)
+
+
+def test_where_no_key_is_asked_for_none_is_made(house: House) -> None:
+    """Whoever reaches it would make himself one for later."""
+    with over(Odd, state=State(house.folder)) as http:
+        for method, path in [
+            ("GET", "/keys"),
+            ("POST", "/keys"),
+            ("POST", "/keys/key_x/rotate"),
+            ("DELETE", "/keys/key_x"),
+        ]:
+            assert http.request(method, path, json={"name": "a"} if method == "POST" else None).status_code == 403

@@ -80,6 +80,15 @@ class IdCodec:
             raise _not_found(id, kind) from None
         return ManagedId(kind, content[2 : 2 + TAG_BYTES], upstream)
 
+    def unverified(self, id: str, kind: IdKind) -> ManagedId | None:
+        """What an id says, whoever made it; None if it says nothing. For finding out whose it could be, and then `decode`."""
+        content, _ = self._parts(id, kind)
+        try:
+            upstream = content[2 + TAG_BYTES :].decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return None
+        return ManagedId(kind, content[2 : 2 + TAG_BYTES], upstream) if upstream else None
+
     def _mac(self, kind: str, content: bytes, key: bytes) -> bytes:
         owner = self.owner.encode("utf-8", "surrogatepass")
         message = b"\0".join([kind.encode(), str(len(owner)).encode(), owner, content])

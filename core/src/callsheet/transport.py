@@ -26,7 +26,7 @@ from callsheet.io import Incoming, Outgoing
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["LONGEST", "AsyncTransport", "BlockingTransport"]
+__all__ = ["LONGEST", "AsyncTransport", "BlockingTransport", "certificates"]
 
 T = TypeVar("T")
 _HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
@@ -191,7 +191,7 @@ class BlockingTransport:
 
         with self._lock:
             if self._client is None:
-                client = httpx.Client(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
+                client = httpx.Client(verify=certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
                 _refuse_cookies(client)
                 for pool in _pools_of(client):
                     pool._network_backend = DeadlineBackend(pool._network_backend)
@@ -297,7 +297,7 @@ class AsyncTransport:
 
         from callsheet.deadlines import CancellableBackend
 
-        client = httpx.AsyncClient(verify=_certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
+        client = httpx.AsyncClient(verify=certificates(), limits=httpx.Limits(**_CONNECTIONS), mounts=_DIRECT)
         _refuse_cookies(client)
         self._pools = _pools_of(client)
         for pool in self._pools:
@@ -307,7 +307,7 @@ class AsyncTransport:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Whom to trust. Reading it takes 20 ms: once for all clients."""
     import httpx
 

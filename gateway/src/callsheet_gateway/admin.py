@@ -28,7 +28,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(min_length=1, max_length=80)]
     owner: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    models: list[Annotated[str, Field(min_length=1)]] | None = None
+    models: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     expires_at: Annotated[int, Field(gt=0, lt=2**53)] | None = None
 
 

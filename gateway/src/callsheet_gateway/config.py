@@ -13,6 +13,7 @@ from callsheet.client_base import shared_registry
 from callsheet.routing import Deployment
 from callsheet_gateway.configfile.document import MOST_BYTES, Document, parse
 from callsheet_gateway.configfile.sections import GatewayOptions, Sections
+from callsheet_gateway.upstream import upstream_transport
 
 __all__ = ["Configured", "GatewayOptions", "make_client", "read_config"]
 
@@ -75,13 +76,13 @@ def make_client(config: Configured | Mapping[str, Any] | None, registry: Registr
     """
     if isinstance(config, Configured):
         try:
-            client = AsyncClient(config=config.core, registry=registry)
+            client = AsyncClient(config=config.core, registry=registry, transport=upstream_transport())
         except ConfigurationError as error:
             raise config.located(error) from None
     elif config is not None:
-        client = AsyncClient(config=config, registry=registry)
+        client = AsyncClient(config=config, registry=registry, transport=upstream_transport())
     else:
-        client = AsyncClient(registry=registry)
+        client = AsyncClient(registry=registry, transport=upstream_transport())
         known = registry or shared_registry()
         for provider in known.embedded():
             account = client.accounts.add(provider, {})

@@ -11,7 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,10 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT INTO counters VALUES ('keys', 0);
 CREATE TABLE resources (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, owner TEXT NOT NULL,
-    model TEXT, document TEXT NOT NULL, created_at INTEGER NOT NULL, deleted_at INTEGER
+    place TEXT NOT NULL, model TEXT, document TEXT NOT NULL, created_at INTEGER NOT NULL, deleted_at INTEGER
 );
 CREATE INDEX resources_of_owner ON resources (owner, kind, number);
+CREATE INDEX resources_of_place ON resources (place, kind);
 CREATE TABLE spent_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL);
 """
 _WAIT = 5.0
@@ -75,10 +76,24 @@ class Database:
             return self._reading.execute(sql, values).fetchall()
 
     def write(self, *statements: Statement) -> Future[int]:
-        """Do statements in one transaction. The future gives how many rows the last of them changed, once it is kept."""
+        """Do statements in one transaction. The future gives how many rows the last of them changed, once it is kept.
+
+        It can't be cancelled: what was handed over is written, whoever still waits for it.
+        """
         done: Future[int] = Future()
+        done.set_running_or_notify_cancel()
         self._waiting.put((list(statements), done))
         return done
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody writes as long as the context lasts, not in another process either."""
+        connection = self._connect()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Finish what is to be written, and close."""
@@ -109,14 +124,22 @@ class Database:
 
 
 def _commit(connection: sqlite3.Connection, batch: list[tuple[list[Statement], Future[int]]]) -> None:
-    """Write a batch in one transaction; if that fails, each on its own, so that one bad write takes no other along."""
+    """Write a batch in one transaction; if that fails, each on its own, so that one bad write takes no other along.
+
+    Whatever goes wrong is told to who waits: the thread goes on for all others.
+    """
     if not batch:
         return
     try:
         connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:  # another process writes, or nobody can: each on its own would wait as long again
+        for _, done in batch:
+            done.set_exception(error)
+        return
+    try:
         changed = [_do(connection, statements) for statements, _ in batch]
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except Exception as error:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         if len(batch) == 1:

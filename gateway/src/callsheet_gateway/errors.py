@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -94,6 +95,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONDocument(envelope(error.status_code, message, _CODES.get(error.status_code)), error.status_code, headers)
 
 
+async def _not_writable(request: Request, error: Exception) -> Response:
+    """Another process writes for too long, or the disk is full: what was asked has not happened."""
+    log_bug(request.scope, error)
+    refusal = Refused(503, "the gateway's database can't be written now", "not_writable")
+    refusal.retry_after = 5.0
+    return error_response(refusal)
+
+
 async def _bug(request: Request, error: Exception) -> Response:
     log_bug(request.scope, error)
     message = "the gateway failed; its log names the place, under the id in x-request-id"
@@ -113,4 +122,9 @@ def _printable(text: str) -> str:
     return "".join(character for character in text if " " <= character <= "~")[:200]
 
 
-HANDLERS: Mapping[Any, Any] = {CallsheetError: _library_error, HTTPException: _http_error, Exception: _bug}
+HANDLERS: Mapping[Any, Any] = {
+    CallsheetError: _library_error,
+    HTTPException: _http_error,
+    sqlite3.Error: _not_writable,
+    Exception: _bug,
+}

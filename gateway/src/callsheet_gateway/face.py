@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -63,7 +63,8 @@ class Face:
         If the client has `gone` meanwhile, the call is given up - but not one that makes a job or a character.
         """
         request = self.request_of(operation, fields)
-        may_use(principal, operation, request.model)
+        # What names nothing that was made here goes where the gateway likes.
+        may_use(principal, request.model, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
         await writable(self.state.resources, operation)
         ids = self.ids_of(principal)
         calling = self.router.call(operation, request, self.client.transport, provider=account, ids=ids)
@@ -129,9 +130,9 @@ class Face:
         return {**result.raw, "model": asked or self.model_name(result.meta, result.model)}
 
 
-def may_use(principal: Principal, operation: str, model: str | None) -> None:
-    """Refused for a model that a key is not made for, or for none where the choice would be the gateway's."""
-    if principal.models is None or (model is None and not OPERATIONS[operation].takes_model):
+def may_use(principal: Principal, model: str | None, *, chooses: bool) -> None:
+    """Refused for a model that a key is not made for, or for none where the choice would be the gateway's (`chooses`)."""
+    if principal.models is None or (model is None and not chooses):
         return
     if model is None:
         names = ", ".join(sorted(principal.models))
@@ -145,6 +146,10 @@ async def _unless_gone(calling: Coroutine[Any, Any, Any], gone: Gone) -> Any:
     with anyio.CancelScope() as scope, gone.told(scope.cancel):
         return await calling
     raise Refused(499, "the client has gone", "client_gone")
+
+
+def _ids_in(request: OperationRequest) -> Iterator[object]:
+    return (value for part in request.parts() for name in part.managed if (value := getattr(part, name, None)))
 
 
 def _holds_a_file(value: object) -> bool:

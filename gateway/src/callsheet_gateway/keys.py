@@ -111,7 +111,7 @@ class Keys:
         now = int(self.clock())
         if expires_at is not None and expires_at <= now:
             raise BadRequestError("expires_at lies in the past", param="expires_at")
-        if models is not None and not all(models):
+        if models is not None and (not models or not all(models)):
             raise BadRequestError("models: names of models are wanted", param="models")
         secret = _new_secret()
         kept = None if models is None else json.dumps(list(models))

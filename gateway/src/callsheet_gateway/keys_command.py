@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from callsheet import ConfigurationError
 from callsheet.cli.options import json_option
 from callsheet.cli.output import lines, moment, print_json, say
 from callsheet_gateway.keys import VirtualKey
@@ -69,7 +70,7 @@ def create(
 ) -> None:
     """Make a key called NAME. It is shown now, and never again."""
     expires_at = None if expires_in is None else int(time.time()) + expires_in
-    with _state(data_dir) as state:
+    with _state(data_dir, new=True) as state:
         key, secret = state.keys.create(name, owner=owner, models=models or None, expires_at=expires_at)
     _show(key, secret, json)
 
@@ -134,8 +135,12 @@ def rotate_root(data_dir: Path | None, json: bool) -> None:
 
 
 @contextmanager
-def _state(folder: Path | None) -> Iterator[State]:
-    state = State(folder or default_folder())
+def _state(folder: Path | None, *, new: bool = False) -> Iterator[State]:
+    """The gateway's data directory. Only who makes the first key may make it `new`."""
+    folder = folder or default_folder()
+    if not new and not folder.exists():
+        raise ConfigurationError(f"there is no data directory {folder}; name the gateway's by --data-dir")
+    state = State(folder)
     try:
         yield state
     finally:

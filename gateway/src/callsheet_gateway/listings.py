@@ -64,7 +64,7 @@ async def videos(face: Face, request: Request) -> Response:
         newest_first=asked.order != "asc",
         models=principal.models
         if asked.model is None
-        else frozenset({asked.model}) & (principal.models or {asked.model}),
+        else frozenset({asked.model}) & ({asked.model} if principal.models is None else principal.models),
     )
     shown = [face.document(Video.model_validate(dict(row.document)), row.model) for row in rows]
     return JSONDocument(

@@ -45,7 +45,7 @@ class OwnedIds:
     principal: Principal
     owner: str = field(init=False)
     rows: dict[str, Resource] = field(factory=dict, init=False)
-    _used: dict[ManagedId, str] = field(factory=dict, init=False, repr=False)
+    _named: dict[ManagedId, str] = field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.owner = self.principal.owner
@@ -55,18 +55,20 @@ class OwnedIds:
 
         That makes a difference after the root key was rotated: an earlier id goes on being the name of its job.
         """
-        if (used := self._used.get(ManagedId(kind, account, upstream))) is not None:
-            return used
-        return self.codecs.owned_by(self.owner).encode(kind, account, upstream)
+        managed = ManagedId(kind, account, upstream)
+        if managed not in self._named:
+            self._named[managed] = self.codecs.owned_by(self.owner).encode(kind, account, upstream)
+        return self._named[managed]
 
     def decode(self, id: str, kind: IdKind) -> ManagedId:
         """Read an id. NotFoundError if it is not the caller's to use, or is gone; Refused (403) for a model he may not use."""
-        row = self.resources.of(id) if kind in _WITH_ROWS else None
-        if self.principal.admin and row is not None:
-            self._act_for(row.owner)
-        managed = self.codecs.owned_by(self.owner).decode(id, kind)  # the MAC first: it tells whose the id is
-        self._used[managed] = id
-        if row is None:
+        with_row = kind in _WITH_ROWS
+        if self.principal.admin and with_row and (said := self.codecs.owned_by("").unverified(id, kind)) is not None:
+            theirs = self.resources.of(said, None)
+            self._act_for(theirs.owner if theirs is not None else self.owner)
+        managed = self.codecs.owned_by(self.owner).decode(id, kind)  # the MAC tells whether the id is his
+        self._named[managed] = id
+        if not with_row or (row := self.resources.of(managed, self.owner)) is None:
             return managed
         if row.deleted_at is not None:
             raise NotFoundError(f"there is no {kind} {id[:60]!r}: it was deleted", code="not_found")
@@ -77,6 +79,10 @@ class OwnedIds:
                 403, f"this key may not use the model {row.model!r:.80}, of which {id[:60]!r} is", "model_not_allowed"
             )
         return managed
+
+    def managed(self, id: str) -> ManagedId:
+        """What an id of this call's is of."""
+        return next(managed for managed, named in self._named.items() if named == id)
 
     def _act_for(self, owner: str) -> None:
         """The master key goes on as the owner of what it names: what comes of it is that owner's, too."""

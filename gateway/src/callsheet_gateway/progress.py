@@ -44,6 +44,7 @@ async def _frames(face: Face, video: Video, principal: Principal) -> Frames:
         await anyio.sleep(video.meta.poll_after or pause)
         pause = min(pause * 1.5, face.settings.event_pause_max)
         try:
+            face.door.in_the_name_of(principal.key, principal.owner)  # it may have been withdrawn meanwhile
             video, failures = await face.call("get_video", {"video_id": id}, principal), 0
         except CallsheetError as error:
             failures += 1

@@ -17,6 +17,7 @@ __all__ = ["Gone", "Protocol"]
 HEAD_SECONDS = 10.0
 """From a connection's beginning, or a request's first byte, to the end of its head."""
 HEAD_BYTES = 64 * 1024
+TRAILER_BYTES = 8 * 1024
 
 
 class Gone:
@@ -45,6 +46,7 @@ class Protocol(HttpToolsProtocol):
     head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
     _head_size = 0
+    _trailer_size = 0
     _gone: Gone | None = None
     """Of the request that came last: one before it on the same connection is finished, or is not waited for any more."""
 
@@ -62,12 +64,24 @@ class Protocol(HttpToolsProtocol):
         if self._waiting is not None:
             self._head_size += len(data)
         super().data_received(data)
-        if self._waiting is not None and self._head_size > HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._waiting is not None and self._head_size > HEAD_BYTES:
             self.send_400_response("The head of the request is too large.")
+        elif self._trailer_size > TRAILER_BYTES:
+            self.transport.abort()
+        elif self._waiting is None and not self._answering():
+            self._wait()  # what came, such as an empty line, has stopped uvicorn's own clock and begun nothing
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._waiting is not None:
+            super().on_header(name, value)
+        else:  # behind a body in chunks: nobody reads it
+            self._trailer_size += len(name) + len(value)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._gone = Gone()
+        self._gone, self._trailer_size = Gone(), 0
         self.scope["state"]["gone"] = self._gone
         if self._waiting is None:
             self._wait()
@@ -85,9 +99,12 @@ class Protocol(HttpToolsProtocol):
             self._waiting.cancel()
             self._waiting = None
 
+    def _answering(self) -> bool:
+        cycle: Any = self.cycle  # there is none before the first request
+        return cycle is not None and not cycle.response_complete
+
     def _cut(self) -> None:
-        cycle: Any = self.cycle
-        if cycle is not None and not cycle.response_complete:
+        if self._answering():
             self._wait()  # the answer to the request before is still on its way
         else:
             self.transport.abort()

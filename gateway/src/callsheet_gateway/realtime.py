@@ -11,13 +11,14 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callsheet import AuthenticationError, RealtimeCall, RealtimeSecret
+from callsheet import AuthenticationError, ConfigurationError, RealtimeCall, RealtimeSecret, UnknownProvider
 from callsheet import models as m
 from callsheet_gateway.bodies import counted, document_of, media_type, read_all
 from callsheet_gateway.documents import JSONDocument, parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face, may_use
 from callsheet_gateway.forms import read_form
+from callsheet_gateway.keys import hash_of
 from callsheet_gateway.principal import principal_of
 from callsheet_gateway.tokens import PREFIX, Claims
 
@@ -47,6 +48,7 @@ async def client_secrets(face: Face, request: Request) -> Response:
         str(session["type"]),
         principal.key,
         principal.owner,
+        _place(face, secret.meta.account or ""),
     )
     # `client_secret` is where older clients look.
     held = {"value": face.tokens.seal(claims), "expires_at": claims.expires_at}
@@ -65,8 +67,14 @@ async def relay(face: Face, request: Request) -> Response:
     if claims is not None:
         fields |= {"ephemeral_key": SecretStr(claims.secret), "model": _model_of(face, claims, fields)}
     if claims is not None:
-        may_use(principal, "relay_sdp", claims.model)  # what its key may do can have changed since
+        may_use(principal, claims.model, chooses=True)  # what its key may do can have changed since
         principal = evolve(principal, models=None)  # the provider knows the model by the key: it is not named again
+        if _place(face, claims.account) != claims.place:
+            raise Refused(
+                409,
+                "the account that the ephemeral key is for is not there any more, or leads elsewhere",
+                "account_changed",
+            )
         face.request_of("relay_sdp", {"sdp": sdp, **fields})  # a bad offer costs no token
         await _spend(face, claims)
     # An ephemeral key is good at the account that minted it, and nowhere else.
@@ -79,6 +87,15 @@ async def relay(face: Face, request: Request) -> Response:
 def shows_token(request: Request) -> bool:
     """Whether a request shows an ephemeral key: a bad one must not pass for none."""
     return _ephemeral_key(request) is not None
+
+
+def _place(face: Face, account: str) -> str:
+    """An account and its address, so that another one is told from it: a secret goes to where it is from."""
+    try:
+        found = face.client.accounts.of_provider(account)
+    except (ConfigurationError, UnknownProvider):
+        return "nowhere"
+    return hash_of(f"{found.id}\n{found.settings.base_url}")[:24]
 
 
 async def _spend(face: Face, claims: Claims) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from callsheet import Character, UnsupportedOperation, Video
@@ -22,10 +23,21 @@ MAKES: Mapping[str, str] = {
     "create_character": "character", "generate_video": "video", "edit": "video", "extend": "video", "remix": "video",
 }  # fmt: skip
 """The operations that make something that has a row, and what it is."""
+FAILURES = (sqlite3.Error, OSError, OverflowError)
+"""What writing may fail with."""
 _LOOKS = {"get_video", "get_character"}
 _KEPT = ("model", "prompt", "size", "seconds", "created_at", "name", "remixed_from_video_id")
 """What a provider may forget, and a row does not."""
 _ASKED = ("prompt", "size", "seconds", "name")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Let a database that fails be logged, where the provider has done what was asked: the answer is good without it."""
+    try:
+        yield
+    except FAILURES as error:
+        log.critical("%s: %s", what, type(error).__name__)
 
 
 async def writable(resources: Resources, operation: str) -> None:
@@ -34,7 +46,7 @@ async def writable(resources: Resources, operation: str) -> None:
         return
     try:
         await resources.probe()
-    except (sqlite3.Error, OSError) as error:
+    except FAILURES as error:
         log.critical("the database can't be written: %s", type(error).__name__)
         raise Refused(
             503, "the gateway can't write down what would be made; nothing was asked for", "not_writable"
@@ -49,18 +61,19 @@ async def recorded(
         source = next(iter(ids.rows.values()), None)
         asked = {name: value for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
         result = _filled(result, {**asked, "created_at": int(resources.clock())})
-        named = model or (source.model if source is not None else None)
-        try:
-            await resources.keep(MAKES[operation], ids.owner, named, _document(result, named))
-        except (sqlite3.Error, OSError) as error:  # it was paid for, and its id works without a row
-            log.critical("%s %s could not be written down: %s", MAKES[operation], result.id, type(error).__name__)
+        changes = source is not None and operation != "generate_video"  # it goes on with the model of what it changes
+        named = request.model or (source.model if source is not None and changes else None) or model
+        with _told(f"{MAKES[operation]} {result.id} could not be written down"):
+            await resources.keep(ids.managed(result.id), ids.owner, named, _document(result, named))
     elif operation in _LOOKS and (row := ids.rows.get(result.id)) is not None:
         result = _filled(result, {name: row.document.get(name) for name in _KEPT})
         if (document := _document(result, row.model)) != row.document:
-            await resources.see(row.id, document)
+            with _told("how a job looks now could not be written down"):
+                await resources.see(row.id, document)
     elif operation == "delete_video":
-        for id in ids.rows:
-            await resources.delete(id)
+        with _told("a deletion could not be written down"):
+            for row in ids.rows.values():
+                await resources.delete(row.id)
     return result
 
 
@@ -70,7 +83,7 @@ async def instead(resources: Resources, operation: str, refusal: UnsupportedOper
     if row is not None and operation == "get_character":
         return Character.model_validate(dict(row.document))
     if row is not None and operation == "delete_video":
-        await resources.delete(row.id)
+        await resources.delete(row.id)  # here the row is all that there is
         return DeletedVideo(id=row.id, object="video.deleted", deleted=True)
     raise refusal
 

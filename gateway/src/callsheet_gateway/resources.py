@@ -15,9 +15,13 @@ from typing import Any
 
 from attrs import define, frozen
 
+from callsheet.ids import ManagedId
 from callsheet_gateway.database import Database
 
 __all__ = ["Resource", "Resources"]
+
+
+_LATEST = 2**53
 
 
 @frozen
@@ -28,6 +32,7 @@ class Resource:
     id: str
     kind: str
     owner: str
+    place: str
     model: str | None
     document: Mapping[str, Any]
     created_at: int
@@ -41,28 +46,33 @@ class Resources:
     database: Database
     clock: Callable[[], float] = time.time
 
-    def of(self, id: str) -> Resource | None:
-        """What has this id, also if it was deleted."""
-        rows = self.database.read("SELECT * FROM resources WHERE id = ?", id)
-        return _resource(rows[0]) if rows else None
+    def of(self, managed: ManagedId, owner: str | None) -> Resource | None:
+        """What this id is of, also if it was deleted; with an `owner`, only if it is his.
+
+        An id's text will not do: after the root key was rotated, one job has two.
+        """
+        sql = "SELECT * FROM resources WHERE place = ? AND kind = ?"
+        rows = self.database.read(sql, _place(managed), managed.kind)
+        return next((_resource(row) for row in rows if owner in {None, row["owner"]}), None)
 
     async def probe(self) -> None:
         """Raises sqlite3.Error or OSError if nothing can be written."""
         await asyncio.wrap_future(self.database.write(("UPDATE counters SET value = value WHERE name = 'keys'", ())))
 
-    async def keep(self, kind: str, owner: str, model: str | None, document: Mapping[str, Any]) -> None:
+    async def keep(self, managed: ManagedId, owner: str, model: str | None, document: Mapping[str, Any]) -> None:
         """Write down what was made. Returns when it is on the disk."""
         made_at = document.get("created_at")
         values = (
             document["id"],
-            kind,
+            managed.kind,
             owner,
+            _place(managed),
             model,
             json.dumps(document),
-            made_at if isinstance(made_at, int) else int(self.clock()),
+            made_at if isinstance(made_at, int) and 0 <= made_at < _LATEST else int(self.clock()),
         )
         sql = (
-            "INSERT INTO resources (id, kind, owner, model, document, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT INTO resources (id, kind, owner, place, model, document, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET document = excluded.document, deleted_at = NULL"
         )
         await asyncio.wrap_future(self.database.write((sql, values)))
@@ -105,6 +115,11 @@ class Resources:
         sql = f"SELECT * FROM resources WHERE {' AND '.join(conditions)} ORDER BY number {order} LIMIT ?"  # noqa: S608  our own words
         rows = self.database.read(sql, *values, limit + 1)
         return [_resource(row) for row in rows[:limit]], len(rows) > limit
+
+
+def _place(managed: ManagedId) -> str:
+    """Where something lives, and what it is called there."""
+    return f"{managed.account.hex()}:{managed.upstream.encode('utf-8', 'surrogatepass').hex()}"
 
 
 def _resource(row: sqlite3.Row) -> Resource:

@@ -94,8 +94,8 @@ class _Methods:
             pass  # it says itself in whose name it is good
         elif self.access != "anybody":
             request.state.principal = self.face.door.admit(request.headers)
-            if self.access == "admin" and not request.state.principal.admin:
-                raise Refused(403, "this takes the master key", "admin_only")
+            if self.access == "admin" and (self.face.door.open or not request.state.principal.admin):
+                raise Refused(403, "this takes the master key of a gateway that asks for keys", "admin_only")
         response = await handler(request)
         await response(scope, receive, send)
 

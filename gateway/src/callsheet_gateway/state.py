@@ -85,8 +85,9 @@ class State:
 
     def rotate_root(self) -> int:
         """Let a new root key make what is new. Its number. A gateway that runs takes it up when it is started again."""
-        self.root = self.root.rotated()
-        self.root.to_file(self.folder / _ROOT)
+        with self.database.alone():  # two at once would both make the same number
+            self.root = RootKeys.of_file(self.folder / _ROOT).rotated()
+            self.root.to_file(self.folder / _ROOT)
         self.codecs = Codecs.of(self.root)
         return self.root.current
 

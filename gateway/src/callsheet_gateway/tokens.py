@@ -39,7 +39,8 @@ class Claims:
     """What a token says. `model` is the name that the caller used; `expires_at` is Unix time in seconds.
 
     `session_type` is the session's, such as "realtime"; `key` the id of the virtual key that asked for it, None for the
-    master key; `owner` that key's owner; `id` is the token's own, by which it is known when it comes a second time.
+    master key; `owner` that key's owner; `place` says which account at which address it was; `id` is the token's own, by
+    which it is known when it comes a second time.
     """
 
     account: str
@@ -49,6 +50,7 @@ class Claims:
     session_type: str = "realtime"
     key: str | None = None
     owner: str = ""
+    place: str = ""
     id: str = field(factory=lambda: secrets.token_urlsafe(12))
 
 
