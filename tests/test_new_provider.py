@@ -34,7 +34,7 @@ class Place:
 
     def env(self, **more: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CALLSHEET_", "PYTHON", "OPENAI_", "PYTEST_"))}
-        return {**kept, **more}
+        return {**kept, "XDG_DATA_HOME": str(self.folder), **more}  # nothing of the user's, and nothing to him
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment to its end."""

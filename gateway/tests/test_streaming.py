@@ -7,12 +7,13 @@ from itertools import pairwise
 import anyio
 import pytest
 from gateway.tests.odd import Items, Odd, over
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callsheet import APIConnectionError, BadRequestError, Event, Meta, RateLimitError, Stream, Video
+from callsheet.drive import finish
 from callsheet.sse import SSEDecoder
-from callsheet_gateway.streaming import frame
+from callsheet_gateway.streaming import frame, with_model
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_chat_ends_with_done_once(http, monkeypatch, done):
     source = Items(Event("message", json.dumps(chunk)), *done)
     monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(source))
     text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
-    assert text == 'data: {"id":"c","model":"odd/m","choices":[]}\n\ndata: [DONE]\n\n'
+    assert text == 'data: {"id": "c", "model": "odd/m", "choices": []}\n\ndata: [DONE]\n\n'
     assert source.closed.is_set()
 
 
@@ -201,3 +202,39 @@ def test_half_a_character_in_a_renamed_event(http, monkeypatch):
     monkeypatch.setitem(Odd.does, "chat_completions", lambda _: Stream(source))
     text = lines_of(http, "/chat/completions", {"model": "odd/m", "messages": [], "stream": True})
     assert text.startswith('data: {"id":"c","model":"odd/m","choices":["\\ud800"]}\n\n')
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(["model", '"model":"x"', "{", "]", "\\"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.just("model"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=6) | st.sampled_from(["model", "id", "choices", "response"]), VALUES, max_size=5),
+    st.booleans(),
+)
+@example({"model": "m", "choices": [{"delta": {"content": "hi"}}]}, False)
+@example({"id": '{"model":"x"', "model": 'a\\"b\u2028\ud800', "choices": []}, True)
+@example({"choices": [{"model": "inner"}], "model": "m"}, True)
+@example({"object": "model", "model": "m"}, False)
+@example({"model": ""}, False)
+@example({"model": 5, "id": "x"}, False)
+@example({"response": {"model": "m"}, "type": "response.created"}, True)
+def test_the_models_name_and_nothing_else_is_changed(document, spaced):
+    """Whether it is put in its place in the text, or in the document."""
+    raw = json.dumps(document, ensure_ascii=spaced, separators=None if spaced else (",", ":"))
+    stream = with_model(Stream(Items(Event("message", raw))), lambda upstream: f"our-{upstream}")
+    changed = finish(anext(stream))
+    wanted = json.loads(raw)
+    inner = wanted.get("response", wanted)
+    if isinstance(inner, dict) and isinstance(inner.get("model"), str) and inner["model"]:
+        inner["model"] = f"our-{inner['model']}"
+    assert json.dumps(json.loads(changed.raw)) == json.dumps(wanted)  # the order of keys, too

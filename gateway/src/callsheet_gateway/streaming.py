@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -11,13 +12,15 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from callsheet import CallsheetError, Event, Stream
-from callsheet.jsontext import encode
+from callsheet.jsontext import decode, encode
 from callsheet_gateway.errors import envelope, envelope_of, log_bug
 
 __all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
 
 Frames = AsyncGenerator[bytes, None]
 _DONE = "[DONE]"
+_MODEL_FIRST = re.compile(r'\s*\{[^{}\[\]]*?"model"\s*:\s*("(?:[^"\\]|\\.)+")')
+"""A JSON object whose `model` is a text, and comes before any bracket. A text with a colon behind it can be a key only."""
 
 
 class EventResponse(StreamingResponse):
@@ -66,8 +69,11 @@ class Begun:
 def frame(data: str, type: str | None = None) -> bytes:
     """One event on the wire. Line breaks in the data become lines of their own, as the format wants it."""
     head = f"event: {type}\n" if type else ""
-    lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    text = head + "".join(f"data: {line}\n" for line in lines) + "\n"
+    if "\n" in data or "\r" in data:
+        lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        text = head + "".join(f"data: {line}\n" for line in lines) + "\n"
+    else:
+        text = f"{head}data: {data}\n\n"
     return text.encode("utf-8", "replace")
 
 
@@ -123,6 +129,11 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
     def change(event: Event) -> Event:
         if '"model"' not in event.raw:
             return event
+        # Chunks of a chat all have it, before anything nested: putting it in its place there spares reading the whole.
+        plain = event.raw.count('"model"') == 1 and '"response"' not in event.raw
+        if plain and (found := _MODEL_FIRST.match(event.raw)) is not None:
+            named = name(decode(found[1].encode()))
+            return Event(event.type, event.raw[: found.start(1)] + encode(named).decode() + event.raw[found.end(1) :])
         try:
             document = event.data
         except (ValueError, RecursionError):
