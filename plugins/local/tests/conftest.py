@@ -57,6 +57,15 @@ class Hooks:
             video = self("get_video", video_id=video.id)
         return video
 
+    def left(self, *folders: str) -> list[Path]:
+        """What lies in folders of the data directory. A job is told as completed before what it needed is removed."""
+        deadline = time.monotonic() + 5
+        while True:
+            found = [file for folder in folders for file in (self.root / folder).iterdir()]
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
     def made(self, name: str, /, **fields: Any) -> Any:
         """Start a job and wait for it."""
         video = self.wait(self(name, **fields))

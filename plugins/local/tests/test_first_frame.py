@@ -48,7 +48,7 @@ def test_a_data_url_and_the_pictures_own_size(hooks: Hooks) -> None:
     url = "data:image/png;base64," + base64.b64encode(picture((200, 100))).decode()
     video = hooks.made("generate_video", prompt="x", seconds=1, input_reference={"image_url": url})
     assert video.size == "200x100"
-    assert list((hooks.root / "inputs").iterdir()) == []
+    assert hooks.left("inputs") == []
 
 
 @pytest.mark.parametrize(
