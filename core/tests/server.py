@@ -368,7 +368,7 @@ class Server:
         await asyncio.sleep(0.005)  # asyncio loses a connection that is coming in when the server is closed
         server.close()
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in self._tasks:
+            for task in others:  # a handshake that the client has left in the middle is among them
                 task.cancel()
             await asyncio.wait(others, timeout=0.1)
         await asyncio.sleep(0)
