@@ -19,13 +19,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from callsheet.io import Body, Incoming, Outgoing
-from callsheet_gateway.upstream import upstream_transport
+from callsheet_gateway.upstream import UpstreamTransport
 
 PATIENCE = 60.0
 
 
 def relay(upstream: str) -> Starlette:
-    transport = upstream_transport()
+    transport = UpstreamTransport()
 
     async def pieces(incoming: Incoming) -> AsyncIterator[bytes]:
         try:

@@ -1,17 +1,17 @@
-"""`callsheet WORDS...` with the gateway's own HTTP client under it, wherever the checkout still uses core's.
+"""`callsheet WORDS...`; CALLSHEET_BENCH_TRANSPORT=core puts core's HTTP client (httpx) under the gateway, to compare.
 
-CALLSHEET_BENCH_TRANSPORT=core leaves core's (httpx) in its place, to compare; see bench/gateway.py.
+See bench/gateway.py.
 """
 
 from __future__ import annotations
 
 import os
 
-import callsheet.transport
+import callsheet_gateway.config
+from callsheet import AsyncTransport
 from callsheet.cli import main
-from callsheet_gateway.upstream import UpstreamTransport
 
 if __name__ == "__main__":
-    if os.environ.get("CALLSHEET_BENCH_TRANSPORT") != "core":
-        callsheet.transport.AsyncTransport = UpstreamTransport  # type: ignore[assignment,misc]  # it keeps the same protocol
+    if os.environ.get("CALLSHEET_BENCH_TRANSPORT") == "core":
+        setattr(callsheet_gateway.config, "UpstreamTransport", AsyncTransport)  # noqa: B010  of the same protocol
     main()

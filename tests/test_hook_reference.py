@@ -1,7 +1,5 @@
-"""docs/hooks.md is what docs/generate_hooks.py makes of the contract, and leaves nothing of it out."""
+"""docs/hooks.md leaves nothing of the contract out."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,26 +14,6 @@ PAGE = ROOT / "docs" / "hooks.md"
 def section(name: str) -> str:
     """What the page says of a hook."""
     return PAGE.read_text(encoding="utf-8").partition(f"\n### {name}\n")[2].partition("\n### ")[0]
-
-
-def test_the_page_is_current():
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "generate_hooks.py"), "--check"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_page_that_is_not_current_is_told(tmp_path):
-    for name in ("generate_hooks.py", "generated.py", "in_words.py"):
-        (tmp_path / name).write_bytes((ROOT / "docs" / name).read_bytes())
-    command = [sys.executable, str(tmp_path / "generate_hooks.py")]
-    assert subprocess.run(command).returncode == 0
-    assert subprocess.run([*command, "--check"]).returncode == 0
-    page = tmp_path / "hooks.md"
-    page.write_text(page.read_text(encoding="utf-8").replace("generate_video", "make_video"), encoding="utf-8")
-    done = subprocess.run([*command, "--check"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "run python docs/generate_hooks.py" in done.stderr
 
 
 @pytest.mark.parametrize("name", HOOKS)

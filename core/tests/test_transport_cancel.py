@@ -99,6 +99,30 @@ def secured(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple
         assert server.settled(0)
 
 
+async def cancelled(work: Any, how: str, at: int) -> int:
+    """Cancel work at its `at`th await, by the "scope" or the "task" that it runs in.
+
+    Returns how often it waited; when it was cancelled, that is where.
+    """
+    waits = at + 1
+    if how == "scope":
+        with anyio.CancelScope() as scope:
+            waits = await interrupted(work, at, scope.cancel)
+        assert scope.cancelled_caught == (waits == at + 1) or waits > at
+        return waits
+    task: Any = None
+
+    async def in_task() -> int:
+        return await interrupted(work, at, lambda: task.cancel())
+
+    task = asyncio.ensure_future(in_task())
+    try:
+        return int(await task)
+    except asyncio.CancelledError:
+        assert task.cancelled()
+    return waits
+
+
 @pytest.mark.parametrize("work", [generate, upload, stream, download], ids=lambda work: work.__name__)
 @pytest.mark.parametrize(
     ("mode", "how"), [("asyncio", "scope"), ("asyncio", "task"), ("trio", "scope")], indirect=["mode"]
@@ -132,26 +156,10 @@ def test_at_every_await(
             assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
     async def once(at: int) -> int:
-        """Returns how often the work waited; a cancelled one never gets further than to where it was cancelled."""
         async with AsyncClient(
             provider="wire", api_key=KEY, base_url=server.url, registry=registry(), timeout=5
         ) as client:
-            waits = at + 1
-            if how == "scope":
-                with anyio.CancelScope() as scope:
-                    waits = await interrupted(work(client, clip), at, scope.cancel)
-                assert scope.cancelled_caught == (waits == at + 1) or waits > at
-            else:
-                task: Any = None
-
-                async def in_task() -> int:
-                    return await interrupted(work(client, clip), at, lambda: task.cancel())
-
-                task = asyncio.ensure_future(in_task())
-                try:
-                    waits = await task
-                except asyncio.CancelledError:
-                    assert task.cancelled()
+            waits = await cancelled(work(client, clip), how, at)
             again = await client.responses(input="hi", stream=True, timeout=2)
             assert len([event async for event in again]) == 3
             return waits

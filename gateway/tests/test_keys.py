@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from callsheet import BadRequestError, NotFoundError
+from callsheet import BadRequestError, NotFoundError, Video
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.keys import PREFIX
 from callsheet_gateway.principal import Doorkeeper
@@ -204,3 +204,21 @@ def test_a_database_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(Exception, match="written by a newer callsheet-gateway"):
         State(tmp_path)
+
+
+def test_where_nothing_can_be_written_nothing_is_bought(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what can be read is read; later it works again."""
+    bought = []
+    monkeypatch.setitem(
+        Odd.does, "generate_video", lambda request: bought.append(request) or Video(id="v", status="queued")
+    )
+    monkeypatch.setattr("callsheet_gateway.database._WAIT", 0.1)
+    locked = State(state.folder)
+    with over(Odd, state=locked, master_key=SecretStr(MASTER)) as http, state.database.alone():
+        answer = http.post("/videos", json={"model": "odd/m", "prompt": "x"}, headers=ADMIN)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_writable")
+        assert (answer.headers["retry-after"], answer.headers["x-should-retry"]) == ("5", "true")
+        made = http.post("/keys", json={"name": "a"}, headers=ADMIN)
+        assert (made.status_code, made.headers["x-should-retry"]) == (503, "true")
+        assert http.get("/videos", headers=ADMIN).status_code == 200
+    assert bought == []

@@ -91,6 +91,7 @@ def test_a_key_is_for_its_model_and_its_session(http, asked):
         ('{"type": "realtime", "model": "odd/m"}', 201),
         ('{"type": "realtime", "model": "odd/n"}', 400),
         ('{"type": "realtime", "instructions": "x"}', 400),
+        ('{"type": "transcription"}', 400),
     ]:
         form = {"sdp": (None, OFFER, "application/sdp"), "session": (None, document, "application/json")}
         answer = http.post("/realtime/calls", files=form, headers=headers)

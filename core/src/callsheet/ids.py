@@ -72,22 +72,15 @@ class IdCodec:
         # An unknown key costs the same as a wrong MAC: how long it takes must not tell which it was.
         key = self.keys[content[1]] if known else NO_KEY
         matches = hmac.compare_digest(self._mac(kind, content, key), mac)
-        if not (known and matches):
+        managed = _read(content, kind) if known and matches else None
+        if managed is None:
             raise _not_found(id, kind)
-        try:
-            upstream = content[2 + TAG_BYTES :].decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            raise _not_found(id, kind) from None
-        return ManagedId(kind, content[2 : 2 + TAG_BYTES], upstream)
+        return managed
 
     def unverified(self, id: str, kind: IdKind) -> ManagedId | None:
         """What an id says, whoever made it; None if it says nothing. For finding out whose it could be, and then `decode`."""
         content, _ = self._parts(id, kind)
-        try:
-            upstream = content[2 + TAG_BYTES :].decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            return None
-        return ManagedId(kind, content[2 : 2 + TAG_BYTES], upstream) if upstream else None
+        return _read(content, kind)
 
     def _mac(self, kind: str, content: bytes, key: bytes) -> bytes:
         owner = self.owner.encode("utf-8", "surrogatepass")
@@ -104,6 +97,15 @@ class IdCodec:
         if len(id) > 512 or _text(raw) != text:  # one id, one spelling: no padding, no loose bits
             raw = b""
         return raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+
+
+def _read(content: bytes, kind: IdKind) -> ManagedId | None:
+    """What stands before the MAC; None for what can't be an id."""
+    try:
+        upstream = content[2 + TAG_BYTES :].decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return ManagedId(kind, content[2 : 2 + TAG_BYTES], upstream) if upstream else None
 
 
 def _text(raw: bytes) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json as json_
 import os
 import shlex
-from pathlib import Path
 
 import click
-from attrs import frozen
 from pydantic import SecretStr
 
 from callsheet import AsyncClient, ConfigurationError
-from callsheet_gateway.settings import GatewaySettings, is_loopback
+from callsheet_gateway.settings import KEY_WANTED, GatewaySettings, is_key, is_loopback
+from callsheet_gateway.state import MasterKey
 
-__all__ = ["MADE_LATER", "VARIABLE", "KeyPlace", "announce", "from_environment"]
+__all__ = ["MADE_LATER", "VARIABLE", "announce", "from_environment"]
 
 VARIABLE = "CALLSHEET_MASTER_KEY"
 MADE_LATER = SecretStr("made at the first start")
@@ -27,26 +26,18 @@ _ASKED = (
 """What the first request may be, by the operation that it needs."""
 
 
-@frozen
-class KeyPlace:
-    """The file of a master key that the gateway has made itself; `fresh` is the key if that was just now."""
-
-    file: Path
-    fresh: SecretStr | None
-
-
 def from_environment() -> SecretStr | None:
     """The master key that the environment names. ConfigurationError for one that can't be sent."""
     key = os.environ.get(VARIABLE)
     if key is None:
         return None
-    if not key.isascii() or not key.isprintable() or not key or key != key.strip():
-        raise ConfigurationError(f"{VARIABLE} must be printable ASCII, without blanks at its ends, and not empty")
+    if not is_key(key):
+        raise ConfigurationError(f"{VARIABLE}: {KEY_WANTED}")
     return SecretStr(key)
 
 
-def announce(address: str, client: AsyncClient, settings: GatewaySettings, made: KeyPlace | None, json: bool) -> None:
-    """Say it on stdout. A key that is `fresh` is shown, this once."""
+def announce(address: str, client: AsyncClient, settings: GatewaySettings, made: MasterKey | None, json: bool) -> None:
+    """Say it on stdout. A key that was `made` just now is shown, this once."""
     names = list(client.router.models)
     if json:
         document = {"base_url": f"{address}/v1", "page": f"{address}/realtime", "models": names}
@@ -64,8 +55,8 @@ def announce(address: str, client: AsyncClient, settings: GatewaySettings, made:
         click.echo(f"It serves {whom}, and asks for a key. Ctrl-C ends it.")
         click.echo("More keys: callsheet keys create NAME")
     click.echo("\nTry it in another terminal:\n")
-    if made is not None and made.fresh is not None:
-        click.echo(f"  export {VARIABLE}={made.fresh.get_secret_value()}")
+    if made is not None and made.fresh:
+        click.echo(f"  export {VARIABLE}={made.key.get_secret_value()}")
         click.echo(f"  # the master key was made now and is shown this once; it stands in {made.file}\n")
     elif made is not None:
         click.echo(f'  export {VARIABLE}="$(cat {shlex.quote(str(made.file))})"\n')

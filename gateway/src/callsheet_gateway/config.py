@@ -13,7 +13,7 @@ from callsheet.client_base import shared_registry
 from callsheet.routing import Deployment
 from callsheet_gateway.configfile.document import MOST_BYTES, Document, parse
 from callsheet_gateway.configfile.sections import GatewayOptions, Sections
-from callsheet_gateway.upstream import upstream_transport
+from callsheet_gateway.upstream import UpstreamTransport
 
 __all__ = ["Configured", "GatewayOptions", "make_client", "read_config"]
 
@@ -74,15 +74,12 @@ def make_client(config: Configured | Mapping[str, Any] | None, registry: Registr
     `config` is what `read_config` read, or a mapping such as `AsyncClient(config=...)` takes. Without one that is the
     embedded provider, under the names PROVIDER/MODEL. ConfigurationError if there is none, or if a config is wrong.
     """
-    if isinstance(config, Configured):
-        try:
-            client = AsyncClient(config=config.core, registry=registry, transport=upstream_transport())
-        except ConfigurationError as error:
-            raise config.located(error) from None
-    elif config is not None:
-        client = AsyncClient(config=config, registry=registry, transport=upstream_transport())
-    else:
-        client = AsyncClient(registry=registry, transport=upstream_transport())
+    core = config.core if isinstance(config, Configured) else config
+    try:
+        client = AsyncClient(config=core, registry=registry, transport=UpstreamTransport())
+    except ConfigurationError as error:
+        raise (config.located(error) if isinstance(config, Configured) else error) from None
+    if core is None:
         known = registry or shared_registry()
         for provider in known.embedded():
             account = client.accounts.add(provider, {})

@@ -6,6 +6,7 @@ together. Another process, such as `callsheet keys`, may read and write at the s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import queue
@@ -84,6 +85,10 @@ class Database:
         done.set_running_or_notify_cancel()
         self._waiting.put((list(statements), done))
         return done
+
+    async def written(self, *statements: Statement) -> int:
+        """`write` for async code: returns when it is kept."""
+        return await asyncio.wrap_future(self.write(*statements))
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from starlette.types import Scope
 from callsheet import APIError, CallsheetError
 from callsheet_gateway.documents import JSONDocument
 
-__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response", "log_bug"]
+__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response", "log_bug", "not_writable"]
 
 log = logging.getLogger("callsheet.gateway")
 
@@ -95,12 +95,16 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONDocument(envelope(error.status_code, message, _CODES.get(error.status_code)), error.status_code, headers)
 
 
-async def _not_writable(request: Request, error: Exception) -> Response:
-    """Another process writes for too long, or the disk is full: what was asked has not happened."""
-    log_bug(request.scope, error)
-    refusal = Refused(503, "the gateway's database can't be written now", "not_writable")
+def not_writable() -> Refused:
+    """The refusal where nothing can be written down: another process writes for too long, or the disk is full."""
+    refusal = Refused(503, "the gateway's database can't be written now; nothing was done", "not_writable")
     refusal.retry_after = 5.0
-    return error_response(refusal)
+    return refusal
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    log_bug(request.scope, error)
+    return error_response(not_writable())
 
 
 async def _bug(request: Request, error: Exception) -> Response:
@@ -125,6 +129,6 @@ def _printable(text: str) -> str:
 HANDLERS: Mapping[Any, Any] = {
     CallsheetError: _library_error,
     HTTPException: _http_error,
-    sqlite3.Error: _not_writable,
+    sqlite3.Error: _database_error,
     Exception: _bug,
 }

@@ -9,7 +9,7 @@ import anyio
 from attrs import define, field
 from pydantic import ValidationError
 
-from callsheet import AsyncClient, Document, Meta, UnsupportedOperation, Upload, Video, VideoList
+from callsheet import AsyncClient, Document, Meta, UnsupportedOperation, Upload, Video
 from callsheet.client_base import bad_request
 from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
@@ -73,7 +73,7 @@ class Face:
             result = await (calling if gone is None or operation in MAKES else _unless_gone(calling, gone))
         except UnsupportedOperation as refusal:
             return await instead(self.state.resources, operation, refusal, ids)
-        named = request.model or self._name_of(result)
+        named = self.model_name(result.meta, result.model) if isinstance(result, Video) else None
         return await recorded(self.state.resources, operation, request, result, named, ids)
 
     def ids_of(self, principal: Principal) -> OwnedIds:
@@ -91,10 +91,6 @@ class Face:
                 raise Refused(400, f"{operation} takes no file as {name!r:.80}", "invalid_value", name[:80])
         return request
 
-    def _name_of(self, result: Any) -> str | None:
-        """What callers call the model of a video, as far as its provider says it."""
-        return self.model_name(result.meta, result.model) if isinstance(result, Video) else None
-
     def model_name(self, meta: Meta, upstream: str | None) -> str | None:
         """What callers call a provider's model: its configured name, else PROVIDER/MODEL."""
         if upstream is None:
@@ -111,9 +107,6 @@ class Face:
                 return {}
             case Video():
                 return self._video(result, asked or self.model_name(result.meta, result.model))
-            case VideoList():
-                videos = [self._video(video, self.model_name(result.meta, video.model)) for video in result.data]
-                return {**result.wire(), "data": videos}
             case Document():
                 return self._with_model(result, asked)
         return result.wire()
@@ -137,7 +130,7 @@ def may_use(principal: Principal, model: str | None, *, chooses: bool) -> None:
     if model is None:
         names = ", ".join(sorted(principal.models))
         raise Refused(400, f"say which model is meant; this key may use: {names}", "missing_model", "model")
-    if model not in principal.models:
+    if not principal.may_use(model):
         raise Refused(403, f"this key may not use the model {model!r:.80}", "model_not_allowed", "model")
 
 

@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 from callsheet import BadRequestError, NotFoundError
 from callsheet_gateway.database import Database, Statement
 
-__all__ = ["PREFIX", "Keys", "VirtualKey", "hash_of"]
+__all__ = ["PREFIX", "Keys", "VirtualKey", "hash_of", "new_secret"]
 
 PREFIX = "sk-cs-"
 _FRESH = 0.25
@@ -113,7 +113,7 @@ class Keys:
             raise BadRequestError("expires_at lies in the past", param="expires_at")
         if models is not None and (not models or not all(models)):
             raise BadRequestError("models: names of models are wanted", param="models")
-        secret = _new_secret()
+        secret = new_secret()
         kept = None if models is None else json.dumps(list(models))
         values = (id, hash_of(secret), _shown(secret), name, owner, kept, now, expires_at)
         self._change("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", *values)
@@ -129,7 +129,7 @@ class Keys:
         """Give a key a new secret; the old one is refused from now on. NotFoundError if there is none, or it is disabled."""
         if self._sure(id).disabled_at is not None:
             raise NotFoundError(f"the key {id} is disabled; create a new one", code="key_disabled")
-        secret = _new_secret()
+        secret = new_secret()
         self._change("UPDATE keys SET hash = ?, shown = ? WHERE id = ?", hash_of(secret), _shown(secret), id)
         return self._sure(id), secret
 
@@ -156,7 +156,8 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _new_secret() -> str:
+def new_secret() -> str:
+    """A key that nobody can guess."""
     return PREFIX + secrets.token_urlsafe(32)
 
 

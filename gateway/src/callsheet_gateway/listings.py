@@ -15,10 +15,10 @@ from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
 from callsheet_gateway.principal import Principal, principal_of
 
+__all__ = ["live", "model", "models", "providers", "videos"]
+
 _PAGE = 20
 """How many are shown if nobody says."""
-
-__all__ = ["live", "model", "models", "providers", "videos"]
 
 
 async def models(face: Face, request: Request) -> Response:
@@ -62,9 +62,7 @@ async def videos(face: Face, request: Request) -> Response:
         limit=_PAGE if asked.limit is None else asked.limit,
         after=after,
         newest_first=asked.order != "asc",
-        models=principal.models
-        if asked.model is None
-        else frozenset({asked.model}) & ({asked.model} if principal.models is None else principal.models),
+        models=principal.among(asked.model),
     )
     shown = [face.document(Video.model_validate(dict(row.document)), row.model) for row in rows]
     return JSONDocument(
@@ -96,7 +94,7 @@ def _models(face: Face, principal: Principal) -> list[dict[str, Any]]:
     registry = face.client.accounts.registry
     data = []
     for name, deployment in face.router.models.items():
-        if principal.models is not None and name not in principal.models:
+        if not principal.may_use(name):
             continue
         suggested = registry.provider(deployment.account.provider).models
         data.append(

@@ -73,8 +73,7 @@ class OwnedIds:
         if row.deleted_at is not None:
             raise NotFoundError(f"there is no {kind} {id[:60]!r}: it was deleted", code="not_found")
         self.rows[id] = row
-        allowed = self.principal.models
-        if allowed is not None and row.model is not None and row.model not in allowed:
+        if row.model is not None and not self.principal.may_use(row.model):
             raise Refused(
                 403, f"this key may not use the model {row.model!r:.80}, of which {id[:60]!r} is", "model_not_allowed"
             )

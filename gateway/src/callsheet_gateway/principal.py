@@ -28,6 +28,16 @@ class Principal:
     admin: bool = False
     key: str | None = None
 
+    def may_use(self, model: str) -> bool:
+        """Whether he may use a model of this name."""
+        return self.models is None or model in self.models
+
+    def among(self, model: str | None) -> frozenset[str] | None:
+        """The models, of those that he may use, which a question for one of them is about; None for all there are."""
+        if model is None:
+            return self.models
+        return frozenset({model} if self.may_use(model) else ())
+
     @classmethod
     def of(cls, key: VirtualKey) -> Principal:
         models = None if key.models is None else frozenset(key.models)

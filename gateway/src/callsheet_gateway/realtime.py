@@ -117,7 +117,8 @@ def _ephemeral_key(request: Request) -> str | None:
 
 def _model_of(face: Face, claims: Claims, fields: dict[str, Any]) -> str | None:
     """The provider's name of the model, where the key was minted without one and the call says it."""
-    if set(fields.get("session") or {}) - {"type"}:
+    session = fields.get("session") or {}
+    if set(session) - {"type"} or session.get("type", claims.session_type) != claims.session_type:
         raise Refused(
             400,
             "the ephemeral key has its session already: mint the key with what this one says",

@@ -11,7 +11,7 @@ from typing import Any
 from callsheet import Character, UnsupportedOperation, Video
 from callsheet.models import DeletedVideo
 from callsheet.models.base import OperationRequest
-from callsheet_gateway.errors import Refused
+from callsheet_gateway.errors import not_writable
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.resources import Resource, Resources
 
@@ -23,7 +23,7 @@ MAKES: Mapping[str, str] = {
     "create_character": "character", "generate_video": "video", "edit": "video", "extend": "video", "remix": "video",
 }  # fmt: skip
 """The operations that make something that has a row, and what it is."""
-FAILURES = (sqlite3.Error, OSError, OverflowError)
+_FAILURES = (sqlite3.Error, OSError, OverflowError)
 """What writing may fail with."""
 _LOOKS = {"get_video", "get_character"}
 _KEPT = ("model", "prompt", "size", "seconds", "created_at", "name", "remixed_from_video_id")
@@ -36,7 +36,7 @@ def _told(what: str) -> Iterator[None]:
     """Let a database that fails be logged, where the provider has done what was asked: the answer is good without it."""
     try:
         yield
-    except FAILURES as error:
+    except _FAILURES as error:
         log.critical("%s: %s", what, type(error).__name__)
 
 
@@ -46,23 +46,19 @@ async def writable(resources: Resources, operation: str) -> None:
         return
     try:
         await resources.probe()
-    except FAILURES as error:
+    except _FAILURES as error:
         log.critical("the database can't be written: %s", type(error).__name__)
-        raise Refused(
-            503, "the gateway can't write down what would be made; nothing was asked for", "not_writable"
-        ) from None
+        raise not_writable() from None
 
 
 async def recorded(
     resources: Resources, operation: str, request: OperationRequest, result: Any, model: str | None, ids: OwnedIds
 ) -> Any:
-    """A result with what is known besides, after it was written down. `model` is the name that callers know it by."""
+    """A result with what is known besides, after it was written down. `model` is what callers call the model it names."""
     if isinstance(result, Video | Character) and operation in MAKES:
-        source = next(iter(ids.rows.values()), None)
-        asked = {name: value for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
+        asked = {name: str(value) for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
         result = _filled(result, {**asked, "created_at": int(resources.clock())})
-        changes = source is not None and operation != "generate_video"  # it goes on with the model of what it changes
-        named = request.model or (source.model if source is not None and changes else None) or model
+        named = request.model or _models_of_source(operation, ids) or model
         with _told(f"{MAKES[operation]} {result.id} could not be written down"):
             await resources.keep(ids.managed(result.id), ids.owner, named, _document(result, named))
     elif operation in _LOOKS and (row := ids.rows.get(result.id)) is not None:
@@ -75,6 +71,11 @@ async def recorded(
             for row in ids.rows.values():
                 await resources.delete(row.id)
     return result
+
+
+def _models_of_source(operation: str, ids: OwnedIds) -> str | None:
+    """The model of the video that is changed: it goes on with that one. A video with characters has its own."""
+    return None if operation == "generate_video" else next((row.model for row in ids.rows.values()), None)
 
 
 async def instead(resources: Resources, operation: str, refusal: UnsupportedOperation, ids: OwnedIds) -> Any:
@@ -92,9 +93,7 @@ def _filled(result: Any, known: Mapping[str, Any]) -> Any:
     """A result with what it leaves open."""
     fields = type(result).model_fields
     missing = {name: value for name, value in known.items() if name in fields and getattr(result, name) is None}
-    if "seconds" in missing and missing["seconds"] is not None:
-        missing["seconds"] = str(missing["seconds"])
-    return result.model_copy(update=missing) if missing else result
+    return result.model_copy(update={name: value for name, value in missing.items() if value is not None})
 
 
 def _document(result: Any, model: str | None) -> dict[str, Any]:

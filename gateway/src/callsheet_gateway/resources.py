@@ -6,7 +6,6 @@ way into a tenant's things. An id needs no row to lead to its job.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import time
@@ -57,7 +56,7 @@ class Resources:
 
     async def probe(self) -> None:
         """Raises sqlite3.Error or OSError if nothing can be written."""
-        await asyncio.wrap_future(self.database.write(("UPDATE counters SET value = value WHERE name = 'keys'", ())))
+        await self.database.written(("UPDATE counters SET value = value WHERE name = 'keys'", ()))
 
     async def keep(self, managed: ManagedId, owner: str, model: str | None, document: Mapping[str, Any]) -> None:
         """Write down what was made. Returns when it is on the disk."""
@@ -75,17 +74,17 @@ class Resources:
             "INSERT INTO resources (id, kind, owner, place, model, document, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET document = excluded.document, deleted_at = NULL"
         )
-        await asyncio.wrap_future(self.database.write((sql, values)))
+        await self.database.written((sql, values))
 
     async def see(self, id: str, document: Mapping[str, Any]) -> None:
         """Write down how something looks now, if it is known."""
         sql = "UPDATE resources SET document = ? WHERE id = ?"
-        await asyncio.wrap_future(self.database.write((sql, (json.dumps(document), id))))
+        await self.database.written((sql, (json.dumps(document), id)))
 
     async def delete(self, id: str) -> None:
         """Let it be gone for those who ask by its id, and from lists."""
         sql = "UPDATE resources SET deleted_at = ? WHERE id = ?"
-        await asyncio.wrap_future(self.database.write((sql, (int(self.clock()), id))))
+        await self.database.written((sql, (int(self.clock()), id)))
 
     def page(
         self,

@@ -18,14 +18,14 @@ from attrs import evolve
 from callsheet import AsyncClient, CallsheetError, ConfigurationError
 from callsheet.cli.failures import Failure, failure_of
 from callsheet.cli.options import json_option
-from callsheet_gateway.announce import MADE_LATER, KeyPlace, announce, from_environment
+from callsheet_gateway.announce import MADE_LATER, announce, from_environment
 from callsheet_gateway.app import make_app
 from callsheet_gateway.config import Configured, make_client, read_config
 from callsheet_gateway.configfile.report import lacking, report, report_lines
 from callsheet_gateway.keys_command import data_dir_option
 from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.settings import GatewaySettings
-from callsheet_gateway.state import MASTER_KEY, State, default_folder
+from callsheet_gateway.state import State, default_folder
 
 __all__ = ["serve"]
 
@@ -93,16 +93,15 @@ def serve(
         click.echo(f"warning: {warning}", err=True)
     access_log = access_log or bool(configured and configured.gateway.access_log)
     listening = _listen(settings)  # before anything is made: where this can't be, nothing is left
-    state, where = State(_folder(data_dir, configured)), None
-    if settings.master_key is MADE_LATER:
-        made = state.master_key()
+    state = State(_folder(data_dir, configured))
+    made = state.master_key() if settings.master_key is MADE_LATER else None
+    if made is not None:
         settings = evolve(settings, master_key=made.key)
-        where = KeyPlace(state.folder / MASTER_KEY, made.key if made.fresh else None)
     app = make_app(client, settings, state)
     address = _address(settings.host, listening.getsockname()[1])
 
     def ready() -> None:
-        announce(address, client, settings, where, json)
+        announce(address, client, settings, made, json)
 
     how = uvicorn.Config(
         app,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from attrs import field, frozen
 from pydantic import SecretStr
 
 from callsheet import ConfigurationError
 
-__all__ = ["GatewaySettings", "is_loopback"]
+__all__ = ["KEY_WANTED", "ORIGIN_WANTED", "GatewaySettings", "is_key", "is_loopback", "is_origin"]
 
 MEBIBYTE = 1024 * 1024
+KEY_WANTED = "a key is sent in a header: letters, digits and signs of ASCII, without spaces"
+ORIGIN_WANTED = "an origin is wanted as SCHEME://HOST[:PORT], such as http://localhost:5173"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 def is_loopback(host: str) -> bool:
@@ -22,13 +26,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_key(key: str) -> bool:
+    """Whether a key can be sent in a header."""
+    return bool(key) and key.isascii() and key.isprintable() and " " not in key
+
+
+def is_origin(origin: str) -> bool:
+    """Whether this is a page's origin, as browsers say it."""
+    return _ORIGIN.fullmatch(origin) is not None
+
+
 def _origins(_instance: object, _attribute: object, origins: tuple[str, ...]) -> None:
     for origin in origins:
-        scheme, separator, rest = origin.partition("://")
-        if scheme not in {"http", "https"} or not separator or not rest or "/" in rest or "*" in rest:
-            raise ConfigurationError(
-                f"--cors-origin {origin}: an origin is wanted as SCHEME://HOST[:PORT], such as http://localhost:5173"
-            )
+        if not is_origin(origin):
+            raise ConfigurationError(f"--cors-origin {origin}: {ORIGIN_WANTED}")
 
 
 @frozen

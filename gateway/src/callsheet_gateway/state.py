@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,18 +12,16 @@ from pydantic import SecretStr
 
 from callsheet.data_home import data_home
 from callsheet_gateway.database import Database
-from callsheet_gateway.keys import PREFIX, Keys
+from callsheet_gateway.keys import Keys, new_secret
 from callsheet_gateway.owned_ids import Codecs
 from callsheet_gateway.resources import Resources
 from callsheet_gateway.root_keys import RootKeys, read_private, write_private
 
-__all__ = ["MASTER_KEY", "MasterKey", "State", "default_folder"]
+__all__ = ["MasterKey", "State", "default_folder"]
 
 _KEPT = 3600
 """Seconds for which a token that is over is remembered still: clocks may jump."""
 _ROOT, _DATABASE = "root-keys.json", "gateway.db"
-MASTER_KEY = "master-key"
-"""The file of the master key that a gateway has made for itself."""
 
 
 def default_folder() -> Path:
@@ -35,9 +31,10 @@ def default_folder() -> Path:
 
 @frozen
 class MasterKey:
-    """A master key that was made here. `fresh`: just now, so it is to be shown, once."""
+    """A master key that was made here, and its file. `fresh`: just now, so it is to be shown, once."""
 
     key: SecretStr
+    file: Path
     fresh: bool
 
 
@@ -71,17 +68,17 @@ class State:
 
     def master_key(self) -> MasterKey:
         """The master key of this directory; it is made when there is none."""
-        file = self.folder / MASTER_KEY
-        if (kept := read_private(file)) is not None:
-            return MasterKey(SecretStr(kept.decode().strip()), fresh=False)
-        write_private(file, f"{PREFIX}{secrets.token_urlsafe(32)}\n".encode(), new=True)
-        return MasterKey(SecretStr((read_private(file) or b"").decode().strip()), fresh=True)
+        file, fresh = self.folder / "master-key", False
+        if (kept := read_private(file)) is None:
+            write_private(file, f"{new_secret()}\n".encode(), new=True)
+            kept, fresh = read_private(file) or b"", True
+        return MasterKey(SecretStr(kept.decode().strip()), file, fresh)
 
     async def spend(self, token: str, expires_at: int) -> bool:
         """Write down that a token was used. Whether it was the first time."""
         late = ("DELETE FROM spent_tokens WHERE expires_at < ?", (int(self.clock()) - _KEPT,))
         sql = "INSERT INTO spent_tokens VALUES (?, ?) ON CONFLICT DO NOTHING"
-        return await asyncio.wrap_future(self.database.write(late, (sql, (token, expires_at)))) == 1
+        return await self.database.written(late, (sql, (token, expires_at))) == 1
 
     def rotate_root(self) -> int:
         """Let a new root key make what is new. Its number. A gateway that runs takes it up when it is started again."""

@@ -11,10 +11,10 @@ import pytest
 from core.tests.conftest import Held, Mode
 from core.tests.server import Exchange, Server, events, sse_answer
 from core.tests.test_transport_cancel import (  # noqa: F401  certificate and secured are fixtures
+    cancelled,
     certificate,
     download,
     generate,
-    interrupted,
     secured,
     stream,
     upload,
@@ -53,18 +53,7 @@ async def test_at_every_await(
             "timeout": 5,
         }
         async with AsyncClient(transport=transport, **options) as client:
-            waits = at + 1
-            if how == "scope":
-                with anyio.CancelScope() as scope:
-                    waits = await interrupted(work(client, clip), at, scope.cancel)
-                assert scope.cancelled_caught == (waits == at + 1) or waits > at
-            else:
-                task: Any = None
-                task = asyncio.ensure_future(_in_task(lambda: task.cancel(), work(client, clip), at))
-                try:
-                    waits = await task
-                except asyncio.CancelledError:
-                    assert task.cancelled()
+            waits = await cancelled(work(client, clip), how, at)
             idle = sum(len(each) for each in transport._pool._idle.values())
             assert len(transport._pool._open) == idle  # what is open is whole, and waits for the next call
             again = await client.responses(input="hi", stream=True, timeout=2)
@@ -81,10 +70,6 @@ async def test_at_every_await(
     assert held.more() == ""
     await anyio.sleep(0)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
-
-
-async def _in_task(cancel: Any, work: Any, at: int) -> int:
-    return int(await interrupted(work, at, cancel))
 
 
 async def test_two_hundred_at_once(mode: Mode, server: Server) -> None:

@@ -14,10 +14,10 @@ import yaml
 from attrs import define, field, frozen
 
 from callsheet import ConfigurationError
+from callsheet.config_values import Path
 
-__all__ = ["MOST_BYTES", "Document", "Path", "parse"]
+__all__ = ["MOST_BYTES", "Document", "parse"]
 
-Path = tuple[str | int, ...]
 MOST_BYTES = 1024 * 1024
 _MOST_DEPTH = 32
 _MOST_ALIASES = 100

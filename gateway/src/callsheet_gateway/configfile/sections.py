@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from pydantic import SecretStr
 from callsheet.config import LIMITS, with_variables
 from callsheet.config_values import Place, resolved
 from callsheet_gateway.configfile.litellm import SECTIONS, passed_over
+from callsheet_gateway.settings import KEY_WANTED, ORIGIN_WANTED, is_key, is_origin
 
 __all__ = ["GatewayOptions", "Sections"]
 
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 _SHORT = 16
 """A master key of fewer characters can be guessed."""
 _SERVER = ("host", "port", "master_key", "cors_origins", "data_dir", "access_log")
@@ -107,8 +106,8 @@ class Sections:
         if value is None:
             return None
         key = place.text(value, "a key, as a text,")
-        if not key.isascii() or " " in key:
-            raise place.error("a key is sent in a header: letters, digits and signs of ASCII, without spaces")
+        if not is_key(key):
+            raise place.error(KEY_WANTED)
         if len(key) < _SHORT:
             self.notes.append((place, f"is short, and can be guessed: take {_SHORT} characters or more"))
         return SecretStr(key)
@@ -190,6 +189,6 @@ def _origins(value: object, place: Place) -> tuple[str, ...]:
     origins = place.entries([value] if isinstance(value, str) else value, "a list of origins")
     for number, origin in enumerate(origins):
         where = place.entry(number)
-        if not _ORIGIN.fullmatch(where.text(origin, "an origin")):
-            raise where.error("an origin is wanted as SCHEME://HOST[:PORT], such as http://localhost:5173")
+        if not is_origin(where.text(origin, "an origin")):
+            raise where.error(ORIGIN_WANTED)
     return tuple(origins)

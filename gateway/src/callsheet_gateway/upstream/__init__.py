@@ -11,6 +11,6 @@ AsyncTransport: proxies, and addresses beyond plain ones. It runs on asyncio's l
     response.py     the bytes of answers, read as HTTP
 """
 
-from callsheet_gateway.upstream.transport import UpstreamTransport, upstream_transport
+from callsheet_gateway.upstream.transport import UpstreamTransport
 
-__all__ = ["UpstreamTransport", "upstream_transport"]
+__all__ = ["UpstreamTransport"]

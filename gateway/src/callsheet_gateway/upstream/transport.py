@@ -16,20 +16,11 @@ from callsheet_gateway.upstream.connection import Broken, Connection, Late
 from callsheet_gateway.upstream.pool import Pool
 from callsheet_gateway.upstream.request import Origin, Target, head_of, target_of, where
 
-__all__ = ["UpstreamTransport", "upstream_transport"]
+__all__ = ["UpstreamTransport"]
 
 T = TypeVar("T")
 _HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 """Keys travel to this machine in the open: never by way of a proxy."""
-
-
-def upstream_transport() -> UpstreamTransport:
-    """The gateway's transport, for `AsyncClient(transport=...)`. The client closes it.
-
-    It trusts whom core's transport trusts. Where the environment names a proxy for an address (HTTP_PROXY, HTTPS_PROXY,
-    ALL_PROXY, but for NO_PROXY and this machine), core's transport carries the request.
-    """
-    return UpstreamTransport()
 
 
 @define(eq=False)
@@ -76,6 +67,9 @@ class _Answer:
 @define(eq=False)
 class UpstreamTransport:
     """A `Transport` for one event loop, asyncio's or uvloop's. There is no limit to its connections: callers set theirs.
+
+    It trusts whom core's transport trusts. Where the environment names a proxy for an address (HTTP_PROXY, HTTPS_PROXY,
+    ALL_PROXY, but for NO_PROXY and this machine), core's transport carries the request.
 
     A connection that the server has closed while it was idle is seen before it is used again. One that breaks after the
     first byte of a request was handed to it may have carried it: the error says sent=True.
