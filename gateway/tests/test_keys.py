@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from callsheet import BadRequestError, NotFoundError, Video
+from callsheet.models import GenerateVideo
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.keys import PREFIX
 from callsheet_gateway.principal import Doorkeeper
@@ -209,9 +210,12 @@ def test_a_database_of_a_newer_gateway_is_left_alone(tmp_path: Path) -> None:
 def test_where_nothing_can_be_written_nothing_is_bought(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what can be read is read; later it works again."""
     bought = []
-    monkeypatch.setitem(
-        Odd.does, "generate_video", lambda request: bought.append(request) or Video(id="v", status="queued")
-    )
+
+    def buy(request: GenerateVideo) -> Video:
+        bought.append(request)
+        return Video(id="v", status="queued")
+
+    monkeypatch.setitem(Odd.does, "generate_video", buy)
     monkeypatch.setattr("callsheet_gateway.database._WAIT", 0.1)
     locked = State(state.folder)
     with over(Odd, state=locked, master_key=SecretStr(MASTER)) as http, state.database.alone():
