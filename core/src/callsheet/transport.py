@@ -86,6 +86,7 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
     ours = type(error).__module__.partition(".")[0] in _HTTP_LIBRARIES
     if not ours and not isinstance(error, TimeoutError):
         return error
+    _forget_frames(error)
     sent = progress.may_have_arrived(error)
     where = f"{request.method} {request.url.partition('?')[0]}"
     if "Timeout" in name:
@@ -99,6 +100,13 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
         )
     hint = "" if sent else "; is the server running, and is the base URL right?"
     return APIConnectionError(f"{where}: {str(error) or name}{hint}", sent=sent)
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Leave of an HTTP client's error what it says: its frames hold the request's headers, and tools show frames."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _timeouts(left: _TimeLeft) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import traceback
 from traceback import TracebackException
 from typing import Any
@@ -146,7 +147,22 @@ async def test_locals_in_tracebacks(mode: Mode, server: Server, what: str) -> No
     client = openai_client(mode, url, api_key=KEY, settings=SETTINGS)
     with pytest.raises(CallsheetError) as caught:
         await client.get_video(video_id="v", provider="openai", timeout=0.2)
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    clean_frames(caught.value)
+
+
+async def test_locals_where_a_head_is_not_taken(mode: Mode) -> None:
+    """The HTTP client's frames have all that it was sending."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        settings = {"headers": {"x-gateway-token": TOKEN, "x-long": "x" * 16_000_000}}
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1"
+        client = openai_client(mode, url, api_key=KEY, settings=settings)
+        with pytest.raises(CallsheetError) as caught:
+            await client.get_video(video_id="v", provider="openai", timeout=0.2)
+    clean_frames(caught.value)
+
+
+def clean_frames(error: BaseException) -> None:
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
     seen: TracebackException | None = told
     while seen is not None:
         for frame in seen.stack:
