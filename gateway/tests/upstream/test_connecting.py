@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from core.tests.server import Server, bytes_answer
 from gateway.tests.upstream.asking import ask, outgoing, upstream
 from tests.faults.certificates import Authority
 
-from callsheet import APIConnectionError, APITimeoutError
+from callsheet import APIConnectionError, APITimeoutError, ConfigurationError
 from callsheet_gateway.upstream import connect
 
 OK = bytes_answer(b"ok")
@@ -56,6 +57,27 @@ async def test_nobody_listens(mode: Any, direct: None) -> None:
     assert words.startswith(f"GET http://127.0.0.1:{port}/x: ")
     assert words.endswith("; is the server running, and is the base URL right?")
     await refused(f"http://localhost:{port}/x")
+
+
+@pytest.mark.parametrize("odd", ["", "a\nb"])
+async def test_no_frame_of_a_failure_shows_a_header(mode: Any, direct: None, odd: str) -> None:
+    """As programs log them that report their errors somewhere, with the frames' variables."""
+    key = "sk-canary-51c0ffee"
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url, headers = f"http://127.0.0.1:{deaf.getsockname()[1]}", {"authorization": f"Bearer {key}", "x-odd": odd}
+        async with upstream() as transport:
+            with pytest.raises((APITimeoutError, ConfigurationError)) as caught:
+                await transport.open(outgoing(url, headers={**headers, "x-long": "x" * 16_000_000}, timeout=0.2))
+    told: traceback.TracebackException | None
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    while told is not None:
+        shown = {
+            f"{frame.filename}:{frame.lineno}": frame.locals
+            for frame in told.stack
+            if frame.name != "test_no_frame_of_a_failure_shows_a_header"
+        }
+        assert key not in str(shown)
+        told = told.__cause__ or told.__context__
 
 
 async def test_names_that_lead_nowhere(mode: Any, direct: None) -> None:

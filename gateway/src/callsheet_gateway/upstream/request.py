@@ -62,8 +62,24 @@ def target_of(url: str) -> Target:
     return Target(Origin(scheme, host, port), authority, path, host.isascii() and "@" not in parts.netloc)
 
 
-def head_of(request: Outgoing, target: Target) -> bytes:
-    """The request line and the headers, with the empty line. ConfigurationError for what would be more lines than it says."""
+class Head(bytes):
+    """A request's line and headers, with the empty line. Keys stand in it: tools that show frames shall not show them."""
+
+    def __repr__(self) -> str:
+        return f"<head of {len(self)} bytes>"
+
+
+def head_of(request: Outgoing, target: Target) -> Head:
+    """A request's head. ConfigurationError for what would be more lines than it says."""
+    if (head := _head(request, target)) is None:
+        raise ConfigurationError(
+            f"{where(request)!r:.200} can't be sent: there is a line break, a zero byte or a character beyond ASCII in its"
+            " method or in a header"
+        )
+    return head
+
+
+def _head(request: Outgoing, target: Target) -> Head | None:
     headers, body = request.headers, request.body
     lines = [f"{request.method} {target.path} HTTP/1.1", f"host: {target.authority}"]
     if "accept" not in headers:
@@ -74,9 +90,4 @@ def head_of(request: Outgoing, target: Target) -> bytes:
     breaks = len(lines) + 1
     head = "\r\n".join([*lines, "", ""])
     odd = head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head or not head.isascii()
-    if odd or not request.method.isalpha():
-        raise ConfigurationError(
-            f"{where(request)!r:.200} can't be sent: there is a line break, a zero byte or a character beyond ASCII in its"
-            " method or in a header"
-        )
-    return head.encode("ascii")
+    return None if odd or not request.method.isalpha() else Head(head.encode("ascii"))
