@@ -8,6 +8,7 @@ from callsheet import (
     APIStatusError,
     AsyncClient,
     BadRequestError,
+    CallsheetError,
     Client,
     ConfigurationError,
     CreateResponse,
@@ -15,6 +16,7 @@ from callsheet import (
     GenerateVideo,
     GetVideo,
     NotFoundError,
+    RateLimitError,
     Response,
     Stream,
     UnknownProvider,
@@ -22,6 +24,8 @@ from callsheet import (
     hookimpl,
 )
 from callsheet.drive import finish
+from callsheet.io import Sent
+from callsheet.routing import CallRecord
 
 
 @pytest.fixture
@@ -210,6 +214,43 @@ def test_errors_of_hooks_say_which_provider(registry):
     with pytest.raises(APIStatusError) as caught:
         Client(registry=registry).get_video(video_id="v", provider="angry")
     assert caught.value.provider == "angry"
+
+
+def test_a_record_tells_where_a_call_went_and_how_often(registry, monkeypatch):
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: 0.0)
+
+    class Busy(Echo):
+        @hookimpl
+        async def get_video(self, request: GetVideo, io: IO) -> Video:
+            io.sent.append(Sent("GET", False, "maybe"))
+            if io.meta.attempts < 3:
+                raise RateLimitError("busy", status_code=429)
+            return Video(id="v", status="queued")
+
+        @hookimpl
+        async def responses(self, request: CreateResponse, io: IO) -> Response:
+            raise BadRequestError("no", status_code=400)
+
+    registry.register("busy", Busy)
+    client = Client(registry=registry)
+
+    def recorded(operation, request):
+        record = CallRecord()
+        try:
+            finish(client.router.call(operation, request, client.transport, record=record))
+        except CallsheetError as error:
+            return error, record
+        return None, record
+
+    error, record = recorded("get_video", GetVideo(video_id="v"))
+    assert (type(error), record.account, record.attempts, record.seconds) == (NotFoundError, None, 0, 0.0)
+    id = client.generate_video(prompt="a", model="busy/m").id
+    error, record = recorded("get_video", GetVideo(video_id=id))
+    assert (error, record.provider, record.attempts) == (None, "busy", 3)
+    assert record.account == client.accounts.of_provider("busy").id
+    assert 0 < record.seconds < 1
+    error, record = recorded("responses", CreateResponse(model="busy/m", input="hi"))
+    assert (type(error), record.model, record.attempts) == (BadRequestError, "m", 1)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -25,6 +25,7 @@ from callsheet.models.video import Video
 from callsheet.operations import OPERATIONS
 from callsheet.routing.accounts import Accounts
 from callsheet.routing.budget import RetryBudget
+from callsheet.routing.record import CallRecord
 from callsheet.routing.retry import with_retries
 from callsheet.routing.rewrite import replace_ids, with_managed_ids
 from callsheet.stream import Download, Stream
@@ -78,13 +79,15 @@ class Router:
         provider: str | None = None,
         timeout: float | None = None,
         ids: Ids | None = None,
+        record: CallRecord | None = None,
     ) -> Any:
         """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
 
         `timeout` is in seconds, for all attempts together; None means the account's own setting. `ids` reads and makes
-        this caller's ids, where several tenants share a router; None means the router's own.
+        this caller's ids, where several tenants share a router; None means the router's own. `record` takes down what
+        becomes of the call.
         """
-        operation = OPERATIONS[name]
+        operation, record = OPERATIONS[name], record or CallRecord()
         known: dict[str, str] = {}
         codec: Ids = self.ids if ids is None else ids
         home, request = self._resolve_ids(request, provider, known, codec)
@@ -93,6 +96,7 @@ class Router:
             request.model_copy(update={"model": deployment.model}) if deployment.model != request.model else request
         )
         account = deployment.account
+        record.provider, record.account, record.model = account.provider, account.id, deployment.model
         dispatcher = self.accounts.dispatcher(account)
         if name not in dispatcher.operations:
             dispatcher.require(name, self.accounts.offering(name))
@@ -106,7 +110,11 @@ class Router:
             return IO(account, dispatcher.provider, operation, transport, deadline, idempotency_key)
 
         async def attempt(io: IO) -> Any:
-            result = await dispatcher.call(name, request, io)
+            record.attempts, began = io.meta.attempts, time.monotonic()
+            try:
+                result = await dispatcher.call(name, request, io)
+            finally:
+                record.seconds += time.monotonic() - began
             io.hand_out()
             return self._finished(result, io, account, codec)
 
