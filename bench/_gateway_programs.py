@@ -24,12 +24,12 @@ CONFIG = """model_list:
       model: openai/bench
       api_base: http://127.0.0.1:{port}/v1
       api_key: sk-upstream
+general_settings:
+  master_key: sk-bench-5f1c2d7e9a0b4c3d8e6f7a1b2c3d4e5f
 """
 LITELLM_CONFIG = (
     CONFIG
-    + """general_settings:
-  master_key: sk-bench-5f1c2d7e9a0b4c3d8e6f7a1b2c3d4e5f
-litellm_settings:
+    + """litellm_settings:
   request_timeout: 600
   set_verbose: false
   json_logs: true

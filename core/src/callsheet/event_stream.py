@@ -17,11 +17,13 @@ from callsheet.errors import APIError, APIResponseValidationError
 from callsheet.exchange import ByteStream, Reply, Request
 from callsheet.io import IO
 from callsheet.sse import SSEEvents
-from callsheet.stream import Event, Stream
+from callsheet.stream import Event, ReadsAhead, Stream
 
 __all__ = ["open_stream"]
 
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
+_LOOKED_AT = {"message", *TERMINAL}
+"""The types of a response's events that say too little, or that it is over."""
 DONE = "[DONE]"
 MOST_OF_AN_ERROR = 1024 * 1024
 Kind = Literal["responses", "chat"]
@@ -41,7 +43,7 @@ async def open_stream(request: Request, io: IO, kind: Kind, make_error: MakeErro
 
 
 @define(eq=False)
-class Checked:
+class Checked(ReadsAhead):
     """The events of an answer, up to its last one."""
 
     _answer: ByteStream
@@ -75,6 +77,15 @@ class Checked:
         # Only the end of the connection's answer is left to read; then another request may use it.
         await self._answer.drain(0.1)
         raise StopAsyncIteration
+
+    def ready(self, most: int) -> list[Event]:
+        """The plain events that came with the last one: those that `__anext__` would give as they are, and go on after."""
+        return self._events.ready_while(self._is_plain, most) if not self._ended else []
+
+    def _is_plain(self, event: Event) -> bool:
+        if '"error"' in event.raw or event.type == "error" or event.raw.strip() == DONE:
+            return False
+        return self._kind == "chat" or event.type not in _LOOKED_AT
 
     async def aclose(self) -> None:
         await self._events.aclose()

@@ -93,8 +93,12 @@ class IO:
     sent: list[Sent] = field(factory=list, init=False)
     answered: bool = field(default=False, init=False)
     """Whether the request that was sent last got an answer, of whatever kind."""
+    _secrets: list[str] = field(init=False, repr=False)
     _credentials: list[str] = field(factory=list, init=False, repr=False)
     _opened: list[ByteStream] = field(factory=list, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._secrets = self.account.settings.secrets()
 
     async def send(self, request: Request, max_bytes: int = 32 * MEGABYTE) -> Reply:
         """Send a request and read its whole answer.
@@ -266,7 +270,7 @@ class IO:
 
     def secrets(self) -> list[str]:
         """The account's secrets, and what was shown as credential: an ephemeral key, a token that was fetched."""
-        return [*self.account.settings.secrets(), *self._credentials]
+        return [*self._secrets, *self._credentials]
 
     def _error(self, reply: Reply) -> Exception:
         """What the provider makes of an error answer; the status as it stands if it makes nothing of it."""
@@ -338,7 +342,8 @@ class IO:
         In an address it goes nowhere: addresses are logged, by clients and by servers.
         """
         told = url.removeprefix(self.account.settings.base_url or "")  # that is the account's own word
-        if any(secret in text for secret in self.secrets() for text in (told, unquote_plus(told))):
+        texts, known = (told, unquote_plus(told)), self.secrets()
+        if any(secret in text for secret in known for text in texts):
             self._guard_origin(url)
             raise APIResponseValidationError(
                 f"provider '{self.account.provider}' points to an address with a key in it, which is not called: keys go in"
@@ -348,7 +353,7 @@ class IO:
         open_wire = url.lower().startswith("http:") and not is_loopback(url) and not self.account.settings.allow_http
         if self._is_home(url) and not open_wire:
             return
-        if any(secret in text for secret in self.secrets() for text in headers.values()):
+        if any(secret in text for secret in known for text in headers.values()):
             self._guard_origin(url)
             raise ConfigurationError(
                 f"provider '{self.account.provider}': the key would travel unencrypted to {origin(url)[1]}; use https://,"

@@ -40,10 +40,15 @@ def decode(text: str | bytes) -> Any:
     return _DECODER.decode(text)
 
 
+_COMPACT: dict[str, Any] = {"separators": (",", ":")}
+_ENCODERS = {allow: json.JSONEncoder(ensure_ascii=False, allow_nan=allow, **_COMPACT) for allow in (True, False)}
+"""Made once: to make one takes as long as to write a small document."""
+
+
 def encode(document: object, allow_nan: bool = True) -> bytes:
     """A document as a JSON text in UTF-8, as compact as can be. TypeError or ValueError for what can't be one."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=allow_nan, separators=(",", ":"))
+    text = _ENCODERS[allow_nan].encode(document)
     try:
         return text.encode()
     except UnicodeEncodeError:  # a lone surrogate has a spelling in JSON, none in UTF-8
-        return json.dumps(document, allow_nan=allow_nan, separators=(",", ":")).encode()
+        return json.dumps(document, allow_nan=allow_nan, **_COMPACT).encode()

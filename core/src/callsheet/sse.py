@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -43,15 +44,20 @@ class SSEDecoder:
             text, self._after_cr = text.removeprefix("\n"), False  # the second half of a CRLF that was cut in two
         self._after_cr = self._after_cr or text.endswith("\r")
         # Only these three end a line; str.splitlines would also split at U+2028 and others that stand in JSON texts.
-        first, *others = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._pending.append(first)  # joined only when its line ends: a long line may come in very small pieces
-        self._held += len(first)
-        events = []
-        if others:
-            lines = ["".join(self._pending), *others]
-            self._pending = [lines.pop()]
-            self._held = len(self._pending[0])
-            events = [event for line in lines if (event := self._line(line)) is not None]
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self._pending.append(text)  # joined only when its line ends: a long line may come in very small pieces
+        self._held += len(text)
+        events: list[Event] = []
+        if "\n" in text:
+            *blocks, rest = "".join(self._pending).split("\n\n")
+            for block in blocks:
+                if (event := self._whole(block)) is not None:
+                    events.append(event)
+                else:
+                    events += self._lines([*block.split("\n"), ""])
+            *lines, rest = rest.split("\n")
+            events += self._lines(lines)
+            self._pending, self._held = [rest], len(rest)
         self._guard(self._held)
         return events
 
@@ -61,6 +67,18 @@ class SSEDecoder:
         line = "".join(self._pending)
         rest = [line.removeprefix("data:").removeprefix(" ")] if line.startswith("data:") else []
         return "\n".join([*self._data, *rest])
+
+    def _whole(self, block: str) -> Event | None:
+        """The event in the lines before a blank one, where they are as most are: its data in one, perhaps its type before."""
+        if self._data or self._type or len(block) > self.max_characters:
+            return None
+        type, data = "", block
+        if block.startswith("event: "):
+            type, _, data = block.removeprefix("event: ").partition("\n")
+        return Event(type or "message", data[6:]) if data.startswith("data: ") and "\n" not in data else None
+
+    def _lines(self, lines: list[str]) -> list[Event]:
+        return [event for line in lines if (event := self._line(line)) is not None]
 
     def _line(self, line: str) -> Event | None:
         if not line:
@@ -101,6 +119,13 @@ class SSEEvents:
                 break
             self._ready.extend(self._decoder.feed(chunk))
         return self._ready.popleft()
+
+    def ready_while(self, wanted: Callable[[Event], bool], most: int) -> list[Event]:
+        """The events that have come already, up to `most`, or to one that is not `wanted`."""
+        ready, events = self._ready, list[Event]()
+        while ready and len(events) < most and wanted(ready[0]):
+            events.append(ready.popleft())
+        return events
 
     @property
     def unfinished(self) -> str:

@@ -34,6 +34,14 @@ class Source(Protocol[T_co]):
     async def aclose(self) -> None: ...
 
 
+class ReadsAhead:
+    """Base of a source of events that may have more of them than it has given: those that came in one piece."""
+
+    def ready(self, most: int) -> list[Event]:
+        """Up to `most` events that need no waiting. An error, and the end, are left to `__anext__`."""
+        raise NotImplementedError
+
+
 @frozen(eq=False)
 class Event:
     """One event: its type, and its data as the text that came. `data` decodes it, each time it is asked."""
@@ -107,6 +115,8 @@ class Stream(_Closing):
     _on_event: list[Callable[[Event], None]] = field(factory=list, init=False, repr=False)
     _on_end: list[Callable[[BaseException | None], None]] = field(factory=list, init=False, repr=False)
     _changes: list[Callable[[Event], Event]] = field(factory=list, init=False, repr=False)
+    _failed: Exception | None = field(default=None, init=False, repr=False)
+    """What went wrong with an event that was ready: those before it are given first."""
 
     def tap(
         self,
@@ -129,12 +139,9 @@ class Stream(_Closing):
         if self._closed:
             raise StopAsyncIteration
         try:
-            event = await self._understood()
-            for change in self._changes:
-                event = change(event)
-            for look in self._on_event:
-                look(event)
-            return event
+            if self._failed is not None:
+                raise self._failed
+            return self._seen(await self._understood())
         except StopAsyncIteration:
             await self._end(None)
             raise
@@ -142,6 +149,28 @@ class Stream(_Closing):
             self._explain(error)
             await self._end(error)
             raise
+
+    def ready(self, most: int = 256) -> list[Event]:
+        """Up to `most` events that are there without waiting: they came together with the one before. Often there is none.
+
+        An error among them is raised by the next `__anext__`, when those before it were given.
+        """
+        source, events = self._source, list[Event]()
+        if self._closed or self._failed is not None or not isinstance(source, ReadsAhead):
+            return events
+        try:
+            for event in source.ready(most):
+                events.append(self._seen(event))
+        except Exception as error:
+            self._failed = error
+        return events
+
+    def _seen(self, event: Event) -> Event:
+        for change in self._changes:
+            event = change(event)
+        for look in self._on_event:
+            look(event)
+        return event
 
     async def _understood(self) -> Event:
         """The next event. As in a hook: what an adapter stumbles over is an answer that can't be understood."""
