@@ -34,6 +34,7 @@ from callsheet import (
     hookimpl,
 )
 from callsheet_gateway import GatewaySettings, make_app, make_client
+from callsheet_gateway.access_log import AccessLog
 from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.state import State
 
@@ -96,13 +97,18 @@ class Items:
 
 @contextmanager
 def over(
-    kind: type[Provider], client: AsyncClient | None = None, state: State | None = None, **settings: Any
+    kind: type[Provider],
+    client: AsyncClient | None = None,
+    state: State | None = None,
+    access_log: AccessLog | None = None,
+    **settings: Any,
 ) -> Iterator[httpx.Client]:
     """An HTTP client of a gateway over one provider class, or over a client that was made elsewhere."""
     registry = Registry(points=[], wraps=())
     registry.register("odd", kind)
-    app = make_app(client or make_client(None, registry), GatewaySettings(**settings), state)
-    how = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2, http=Protocol)
+    chosen = GatewaySettings(**settings)
+    app = make_app(client or make_client(None, registry), chosen, state, access_log=access_log)
+    how = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=2, http=Protocol.of(chosen))
     server = uvicorn.Server(how)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -107,6 +107,19 @@ def wrong(read, tmp_path):
             f"{ONE}gateway: {{access_log: 3}}",
             "config.yaml:2: gateway.access_log: true or false is wanted, not a number",
         ),
+        (
+            f"{ONE}gateway:\n  max_uploads_per_key: 0",
+            "config.yaml:3: gateway.max_uploads_per_key: a whole number of 1 or more is wanted",
+        ),
+        (
+            f"{ONE}gateway: {{max_spool: 2GiB}}",
+            "gateway.max_spool: a whole number of 1048576 or more is wanted, not a text",
+        ),
+        (f"{ONE}gateway: {{unread_seconds: 0.5}}", "gateway.unread_seconds: a number of 1 or more is wanted"),
+        (
+            f"{ONE}gateway:\n  max_request_per_key: 9",
+            "config.yaml:3: gateway: unknown key 'max_request_per_key'. Did you mean 'max_requests_per_key'?",
+        ),
         (f"{ONE}gateway: []", "config.yaml:2: gateway: a mapping of keys to values is wanted, not a list"),
         (
             f"{ONE}gateway: {{master_key: a}}\ngeneral_settings: {{master_key: b}}",

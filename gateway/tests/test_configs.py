@@ -96,6 +96,7 @@ def test_the_plainer_spelling(monkeypatch):
     assert (gateway.port, gateway.host, gateway.cors_origins) == (4321, None, ("http://localhost:5173",))
     assert gateway.data_dir == CONFIGS / "data"
     assert gateway.master_key == SecretStr("sk-gateway-0123456789")
+    assert gateway.limits == {"max_uploads_per_key": 8, "unread_seconds": 30.0}
     assert configured.warnings == []
     accounts = {one.account.id: one.account for one in client.router.models.values()}
     assert accounts["team-a"].key_variable == "OPENAI_API_KEY"

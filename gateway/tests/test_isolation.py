@@ -210,6 +210,28 @@ def test_what_the_master_key_makes_of_a_tenants_is_the_tenants(house: House) -> 
     assert house.http.get(f"/videos/{made['id']}", headers=house.shown["other"]).status_code == 404
 
 
+def test_what_was_deleted_is_gone_whatever_the_upstream_says(house: House) -> None:
+    """One that has it still, as many do for a while, is not asked."""
+    gone = house.made("video", "owner")
+    assert house.http.delete(f"/videos/{gone}", headers=house.shown["owner"]).status_code == 200
+    before = len(house.wire.seen)
+    for operation, (kind, ask) in ASKED.items():
+        if kind == "video":
+            for principal in ("owner", "colleague", "master"):
+                assert ask(house.http, house.shown[principal], gone).status_code == 404, operation
+    assert len(house.wire.seen) == before
+
+
+def test_what_belongs_to_two_owners_makes_nothing_together(house: House) -> None:
+    """Not even for the master key: whose would it be?"""
+    ids = [{"id": house.made("character", name)} for name in ("owner", "other")]
+    before = len(house.wire.seen)
+    asked = {"model": "film", "characters": ids, **WORDS}
+    answer = house.http.post("/videos", json=asked, headers=house.shown["master"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ids_of_different_owners")
+    assert len(house.wire.seen) == before
+
+
 def test_a_key_may_be_made_for_some_models(house: House) -> None:
     admin = house.shown["master"]
     made = house.http.post("/keys", json={"name": "talker", "owner": "a", "models": ["talk"]}, headers=admin).json()

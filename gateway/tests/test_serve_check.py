@@ -65,6 +65,10 @@ def test_as_data(check, tmp_path):
     assert document["gateway"] == {
         "host": "127.0.0.1", "port": 4321, "master_key": False, "cors_origins": ["http://localhost:5173"],
         "data_dir": str(tmp_path / "data"),
+        "limits": {
+            "max_requests": 1000, "max_requests_per_key": 200, "max_uploads_per_key": 4, "max_spool": 2 * 1024**3,
+            "unread_seconds": 180.0, "notice_seconds": 2.0, "grace_seconds": 30.0, "token_seconds": 120,
+        },
     }  # fmt: skip
     limits, database = document["warnings"]
     assert "config.yaml:5: models (entry 1).rpm does nothing yet: limits" in limits
@@ -86,6 +90,9 @@ def test_for_people(check):
         "    no address, no key",
         "  listens on 127.0.0.1, port 4321",
         "  master key: none",
+        "  at most 200 of them by one key",
+        "  at most 2,147,483,648 bytes of uploads on the disk",
+        "  at most 180 seconds for a client to take something of its answer",
     ):
         assert line in done.stdout.splitlines()
     assert done.stderr.count("warning: ") == 2

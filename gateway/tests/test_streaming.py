@@ -225,6 +225,7 @@ VALUES = st.recursive(
 @example({"id": '{"model":"x"', "model": 'a\\"b\u2028\ud800', "choices": []}, True)
 @example({"choices": [{"model": "inner"}], "model": "m"}, True)
 @example({"object": "model", "model": "m"}, False)
+@example({'x"model': "z"}, False)
 @example({"model": ""}, False)
 @example({"model": 5, "id": "x"}, False)
 @example({"response": {"model": "m"}, "type": "response.created"}, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,6 +20,7 @@ from pydantic import SecretStr
 from callsheet import RealtimeCall, RealtimeSecret, Video
 from callsheet.testing import FAKE_KEY, FakeUpstream
 from callsheet_gateway import make_client
+from callsheet_gateway.database import Database
 from callsheet_gateway.state import State
 
 MASTER = "sk-master-of-the-tests-0123456789"
@@ -132,8 +135,32 @@ def test_who_is_shut_out_between_mint_and_call(house: House) -> None:
     assert len(house.calls) == 2
 
 
+def test_calls_count_for_the_key_that_asked_for_the_token(house: House) -> None:
+    """As long as an offer is on its way: here it stops short."""
+    with house.open(max_requests_per_key=1) as http:
+        key = http.post("/keys", json={"name": "a"}).json()["key"]
+        slow, token = minted(http, key)[0], minted(http, key)[0]
+        with socket.create_connection(("127.0.0.1", http.base_url.port or 0)) as connection:
+            head = f"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {slow}\r\n"
+            connection.sendall(f"{head}Content-Type: application/sdp\r\nContent-Length: 100\r\n\r\nv=0".encode())
+            until = time.monotonic() + 5
+            while called(http, token, b"v=0") != (429, "too_many_requests"):
+                assert time.monotonic() < until
+        while (answer := called(http, token))[0] == 429:
+            assert time.monotonic() < until + 5
+        assert answer[0] == 201
+
+
 def test_a_key_is_asked_for_its_models_again(house: House) -> None:
     with house.open() as http:
+        made = http.post("/keys", json={"name": "b", "models": ["odd/m"]}).json()
+        token, _ = minted(http, made["key"])
+        database = Database(house.folder / "gateway.db")
+        fewer = ("UPDATE keys SET models = '[\"odd/n\"]' WHERE id = ?", (made["id"],))
+        database.write(fewer, ("UPDATE counters SET value = value + 1 WHERE name = 'keys'", ())).result(5)
+        database.close()
+        time.sleep(0.3)  # for as long as changes by another process may be overlooked
+        assert called(http, token) == (403, "model_not_allowed")
         key = http.post("/keys", json={"name": "a", "models": ["odd/m"]}).json()["key"]
         answer = http.post(
             "/realtime/client_secrets", json={"model": "odd/n"}, headers={"authorization": f"Bearer {key}"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +14,7 @@ from callsheet import NotFoundError
 from callsheet_gateway.bodies import json_document
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.face import Face
+from callsheet_gateway.face import Endpoint, Face
 
 __all__ = ["ROUTES", "NewKey"]
 
@@ -75,7 +74,7 @@ async def rotate(face: Face, request: Request) -> Response:
     return JSONDocument({**key.document(), "key": secret})
 
 
-ROUTES: dict[str, dict[str, Callable[[Face, Request], Awaitable[Any]]]] = {
+ROUTES: dict[str, dict[str, Endpoint]] = {
     "/keys": {"GET": every, "POST": create},
     "/keys/{key_id}": {"GET": one, "DELETE": disable},
     "/keys/{key_id}/rotate": {"POST": rotate},

@@ -11,6 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from callsheet import AsyncClient
+from callsheet_gateway.access_log import AccessLog
+from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import HANDLERS
 from callsheet_gateway.face import Face
 from callsheet_gateway.guard import Guard
@@ -27,22 +29,32 @@ _EXPOSED = (
 )  # fmt: skip
 
 
-def make_app(client: AsyncClient, settings: GatewaySettings | None = None, state: State | None = None) -> ASGIApp:
-    """A gateway over a client's router. Client and state are closed with the application.
+def make_app(
+    client: AsyncClient,
+    settings: GatewaySettings | None = None,
+    state: State | None = None,
+    drain: Drain | None = None,
+    access_log: AccessLog | None = None,
+) -> ASGIApp:
+    """A gateway over a client's router. Client, state and access log are closed with the application.
 
-    Without a `state` ids, keys and what is known of jobs live as long as the application.
+    Without a `state` ids, keys and what is known of jobs live as long as the application. `drain` is for a server that
+    tells how its end goes on. Without an `access_log` there is none.
     """
     settings = settings or GatewaySettings()
     state = state or State.passing()
-    face = Face(client, settings, state)
+    face = Face(client, settings, state, drain or Drain())
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             async with client:
                 yield
+                await face.drain.settled()
         finally:
             state.close()
+            if access_log is not None:
+                access_log.close()
 
     middleware = []
     if settings.cors_origins:
@@ -63,5 +75,22 @@ def make_app(client: AsyncClient, settings: GatewaySettings | None = None, state
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    told = [face.metrics.tell] if access_log is None else [face.metrics.tell, access_log.tell]
     # Outside of everything: the answer to a bug has a request id, too.
-    return Guard(app, settings.cors_origins, own_machine=face.door.open, most=settings.max_requests)
+    guard = Guard(
+        app,
+        settings.cors_origins,
+        own_machine=face.door.open,
+        most=settings.max_requests,
+        drain=face.drain,
+        told=told,
+    )
+    show = face.metrics.gauge
+    show("requests_in_progress", "Requests that are under way, streams included.", lambda: guard.under_way)
+    show("draining", "1 while the gateway is ending.", lambda: face.drain.begun)
+    show("uploads_in_progress", "Forms that are being read or used.", lambda: state.limits.uploads.total)
+    show("spool_bytes", "Bytes of the files in them.", lambda: state.limits.spool.used)
+    show("database_writes_waiting", "Writes that wait for the database's writer.", lambda: state.database.waiting)
+    if access_log is not None:
+        show("access_log_dropped", "Lines of the access log that were lost.", lambda: access_log.dropped)
+    return guard

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import anyio
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.forms import as_document, read_form
+from callsheet_gateway.limits import limits_of
+from callsheet_gateway.principal import principal_of
 from callsheet_gateway.settings import GatewaySettings
 
 __all__ = ["counted", "document_of", "json_document", "known_query", "media_type", "read_all"]
@@ -35,16 +38,25 @@ def media_type(request: Request) -> str:
 async def document_of(
     request: Request, kind: type[OperationRequest], settings: GatewaySettings
 ) -> AsyncIterator[dict[str, Any]]:
-    """The document in a request's body. Files in it are open as long as the context lasts."""
+    """The document in a request's body. Files in it are open as long as the context lasts.
+
+    A form is an upload: Refused (429, 503, 507) where its key has too many under way, or there is no room for its files.
+    """
     media = media_type(request)
-    if media == "multipart/form-data":
-        form = await read_form(request.headers, counted(request, settings.max_form), settings)
+    if media != "multipart/form-data":
+        yield await json_document(request, settings.max_json)
+        return
+    limits = limits_of(request)
+    with (
+        limits.uploads.one(principal_of(request), settings.max_uploads_per_key),
+        limits.spool.lease(settings.max_spool) as lease,
+    ):
+        form = await read_form(request.headers, counted(request, settings.max_form), settings, lease)
         try:
             yield as_document(form.multi_items(), _texts(kind))
         finally:
-            await form.close()
-        return
-    yield await json_document(request, settings.max_json)
+            with anyio.CancelScope(shield=True):  # the client may have gone, and this task be cancelled
+                await form.close()
 
 
 async def json_document(request: Request, most: int) -> dict[str, Any]:
@@ -68,25 +80,28 @@ async def read_all(request: Request, most: int) -> bytes:
 async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """A body's pieces, up to `most` bytes in all, in time; a body that stops short is an error of its own."""
     declared = request.headers.get("content-length", "")
-    too_big = Refused(413, f"the body has more than {most:,} bytes, which is the most that is taken", "body_too_big")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
-        raise too_big
-    size, began, stream = 0, anyio.current_time(), request.stream()
-    try:
-        while True:
-            try:
-                with anyio.fail_after(began + GRACE + size / SLOWEST - anyio.current_time()):
-                    chunk = await anext(stream)
-            except StopAsyncIteration:
-                return
-            size += len(chunk)
-            if size > most:
-                raise too_big
-            yield chunk
-    except ClientDisconnect:
-        raise Refused(400, f"the body was cut short after {size:,} bytes", "body_cut_short") from None
-    except TimeoutError:
-        raise Refused(408, f"the body comes too slowly: {size:,} bytes so far", "body_too_slow") from None
+        raise _too_big(most)
+    clock, size, more = asyncio.get_running_loop().time, 0, True
+    began = clock()
+    while more:
+        try:
+            async with asyncio.timeout(began + GRACE + size / SLOWEST - clock()):
+                message = await request.receive()
+        except TimeoutError:
+            raise Refused(408, f"the body comes too slowly: {size:,} bytes so far", "body_too_slow") from None
+        if message["type"] == "http.disconnect":
+            raise Refused(400, f"the body was cut short after {size:,} bytes", "body_cut_short")
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        size += len(piece)
+        if size > most:
+            raise _too_big(most)
+        if piece:
+            yield piece
+
+
+def _too_big(most: int) -> Refused:
+    return Refused(413, f"the body has more than {most:,} bytes, which is the most that is taken", "body_too_big")
 
 
 def _json(content: bytes) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class Database:
         self._waiting.put((list(statements), done))
         return done
 
+    @property
+    def waiting(self) -> int:
+        """How many writes have not begun."""
+        return self._waiting.qsize()
+
     async def written(self, *statements: Statement) -> int:
         """`write` for async code: returns when it is kept."""
         return await asyncio.wrap_future(self.write(*statements))

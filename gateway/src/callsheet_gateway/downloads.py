@@ -12,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import Download
 from callsheet_gateway.face import Face
-from callsheet_gateway.principal import principal_of
 
 __all__ = ["video_content"]
 
@@ -32,9 +31,8 @@ async def video_content(face: Face, request: Request) -> Response:
         "range": asked if _RANGE.fullmatch(asked) else None,
         "if_range": headers.get("if-range"),
     }
-    download: Download = await face.call(
-        "download_video", {name: v for name, v in fields.items() if v is not None}, principal_of(request)
-    )
+    known_fields = {name: value for name, value in fields.items() if value is not None}
+    download: Download = await face.call("download_video", known_fields, request)
     known = download.etag is not None and _matches(headers.get("if-none-match", ""), download.etag)
     if known or looking:
         await download.aclose()

@@ -15,8 +15,11 @@ from starlette.types import Scope
 
 from callsheet import APIError, CallsheetError
 from callsheet_gateway.documents import JSONDocument
+from callsheet_gateway.request_record import record_in
 
-__all__ = ["HANDLERS", "Refused", "envelope", "envelope_of", "error_response", "log_bug", "not_writable"]
+__all__ = [
+    "HANDLERS", "Refused", "ending", "envelope", "envelope_of", "error_response", "log_bug", "not_writable", "remember",
+]  # fmt: skip
 
 log = logging.getLogger("callsheet.gateway")
 
@@ -77,8 +80,15 @@ def error_response(error: CallsheetError) -> Response:
     return JSONDocument(envelope_of(error), status, headers)
 
 
-async def _library_error(_request: Request, error: Exception) -> Response:
+def remember(scope: Scope, error: CallsheetError) -> None:
+    """Have an error in the record of its request."""
+    record = record_in(scope)
+    record.error, record.refused = (error.code or type(error).__name__)[:80], isinstance(error, Refused)
+
+
+async def _library_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, CallsheetError)
+    remember(request.scope, error)
     return error_response(error)
 
 
@@ -102,13 +112,21 @@ def not_writable() -> Refused:
     return refusal
 
 
+def ending() -> Refused:
+    """The refusal of what is cut off because the gateway ends."""
+    refusal = Refused(503, "the gateway is ending, and this took too long: ask again in a moment", "ending")
+    refusal.retry_after = 1.0
+    return refusal
+
+
 async def _database_error(request: Request, error: Exception) -> Response:
     log_bug(request.scope, error)
-    return error_response(not_writable())
+    return await _library_error(request, not_writable())
 
 
 async def _bug(request: Request, error: Exception) -> Response:
     log_bug(request.scope, error)
+    record_in(request.scope).error = "internal_error"
     message = "the gateway failed; its log names the place, under the id in x-request-id"
     return JSONDocument(envelope(500, message, "internal_error"), 500, {"x-should-retry": "false"})
 
@@ -117,7 +135,8 @@ def log_bug(scope: Scope, error: BaseException) -> None:
     """Write down where a bug is, without the words of the error: they may hold anything."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = f"{last[0].filename.rpartition('/')[2]}:{last[0].lineno}" if last else "nowhere"
-    id = scope.get("state", {}).get("request_id", "-")
+    record = scope.get("state", {}).get("record")
+    id = record.id if record is not None else "-"
     log.error("%s %s %.200r: %s at %s", id, scope.get("method"), scope.get("path"), type(error).__name__, place)
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
+import math
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-import anyio
-from attrs import define, field
+from attrs import Factory, define, field
 from pydantic import ValidationError
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response as HTTPResponse
 
 from callsheet import AsyncClient, Document, Meta, UnsupportedOperation, Upload, Video
 from callsheet.client_base import bad_request
 from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
 from callsheet.routing import Router
-from callsheet_gateway.errors import Refused
+from callsheet_gateway.drain import Drain
+from callsheet_gateway.errors import Refused, ending
+from callsheet_gateway.metrics import Metrics
 from callsheet_gateway.owned_ids import OwnedIds
-from callsheet_gateway.principal import Doorkeeper, Principal
-from callsheet_gateway.protocol import Gone
+from callsheet_gateway.principal import Doorkeeper, Principal, principal_of
+from callsheet_gateway.protocol import Gone, Left
 from callsheet_gateway.records import MAKES, instead, recorded, writable
+from callsheet_gateway.request_record import record_of
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
 from callsheet_gateway.tokens import Tokens
 
-__all__ = ["Face", "may_use"]
+__all__ = ["Endpoint", "Face", "may_use"]
 
 _VIDEO_FIELDS = (
     "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size",
@@ -34,11 +39,17 @@ _VIDEO_FIELDS = (
 
 @define(eq=False)
 class Face:
-    """What every route needs: the client, whose router does the work, and the settings."""
+    """What every route needs: the client, whose router does the work, the settings, and what is kept and counted.
+
+    `checked` is when the database was last asked whether it can be written (time.monotonic()), and what it said.
+    """
 
     client: AsyncClient
     settings: GatewaySettings
     state: State
+    drain: Drain = Factory(Drain)
+    metrics: Metrics = Factory(Metrics)
+    checked: tuple[float, bool] = field(default=(-math.inf, False), init=False)
     door: Doorkeeper = field(init=False)
     tokens: Tokens = field(init=False)
 
@@ -54,20 +65,26 @@ class Face:
         self,
         operation: str,
         fields: Mapping[str, Any],
-        principal: Principal,
+        asking: HTTPRequest,
+        principal: Principal | None = None,
         account: str | None = None,
-        gone: Gone | None = None,
     ) -> Any:
-        """Do an operation for somebody. The fields come from a stranger: a str in the place of a file stays a str.
+        """Do an operation for who is `asking`. The fields come from a stranger: a str in the place of a file stays a str.
 
-        If the client has `gone` meanwhile, the call is given up - but not one that makes a job or a character.
+        `principal` acts in the place of who sent the request. If the client leaves meanwhile, or the gateway ends, the
+        call is given up - but not one that makes a job or a character.
         """
+        principal = principal or principal_of(asking)
         request = self.request_of(operation, fields)
+        record, gone = record_of(asking), getattr(asking.state, "gone", None)
+        record.model = request.model[:80] if request.model else None
         # What names nothing that was made here goes where the gateway likes.
         may_use(principal, request.model, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
         await writable(self.state.resources, operation)
         ids = self.ids_of(principal)
-        calling = self.router.call(operation, request, self.client.transport, provider=account, ids=ids)
+        calling = self.router.call(
+            operation, request, self.client.transport, provider=account, ids=ids, record=record.call
+        )
         try:
             # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
             result = await (calling if gone is None or operation in MAKES else _unless_gone(calling, gone))
@@ -123,6 +140,10 @@ class Face:
         return {**result.raw, "model": asked or self.model_name(result.meta, result.model)}
 
 
+Endpoint = Callable[[Face, HTTPRequest], Coroutine[Any, Any, HTTPResponse]]
+"""What answers at a route."""
+
+
 def may_use(principal: Principal, model: str | None, *, chooses: bool) -> None:
     """Refused for a model that a key is not made for, or for none where the choice would be the gateway's (`chooses`)."""
     if principal.models is None or (model is None and not chooses):
@@ -135,10 +156,11 @@ def may_use(principal: Principal, model: str | None, *, chooses: bool) -> None:
 
 
 async def _unless_gone(calling: Coroutine[Any, Any, Any], gone: Gone) -> Any:
-    """What a call comes to; Refused if the client leaves before, whom the refusal will not reach."""
-    with anyio.CancelScope() as scope, gone.told(scope.cancel):
-        return await calling
-    raise Refused(499, "the client has gone", "client_gone")
+    """What a call comes to; Refused if the client leaves before, whom it will not reach, or if the gateway ends."""
+    try:
+        return await gone.unless(calling)
+    except Left:
+        raise (ending() if gone.ending else Refused(499, "the client has gone", "client_gone")) from None
 
 
 def _ids_in(request: OperationRequest) -> Iterator[object]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -18,6 +19,7 @@ from callsheet import Upload
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.spool import IN_MEMORY, Lease, disk_full
 
 __all__ = ["as_document", "read_form"]
 
@@ -29,9 +31,11 @@ _PART_HEADERS = 8 * 1024
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser with limits over all parts, and an eye on the end."""
+    """Starlette's parser with limits over all parts, files where we want them, and an eye on the end."""
 
+    spool_max_size = IN_MEMORY
     max_parts = 16
+    lease: Lease | None = None
     parts = 0
     header_bytes = 0
     ended = False
@@ -49,14 +53,49 @@ class _Parser(MultiPartParser):
             raise Refused(400, f"a part's headers have more than {_PART_HEADERS:,} bytes", "invalid_form")
         super().on_header_value(data, start, end)
 
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        if self.lease is not None and (upload := self._current_part.file) is not None:
+            upload.file.close()
+            upload.file = self.lease.file()  # Starlette's own goes to the system's folder, which may be memory
+            self._files_to_close_on_error[-1] = cast("Any", upload.file)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self.lease is not None and self._current_part.file is not None:
+            self.lease.take(end - start)
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None and not _is_text(part.data):  # Starlette would take it for Latin-1, and so change it
+            raise Refused(400, f"the form's field {part.field_name!r:.80} is not UTF-8", "invalid_form")
+        super().on_part_end()
+
     def on_end(self) -> None:
         self.ended = True
 
+    def close(self) -> None:
+        """Close all files, whole or not. What is still to be written is given up."""
+        for file in self._files_to_close_on_error:
+            with suppress(OSError):
+                file.close()
 
-async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], settings: GatewaySettings) -> FormData:
+
+def _is_text(content: bytes | bytearray) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+async def read_form(
+    headers: Headers, stream: AsyncGenerator[bytes, None], settings: GatewaySettings, lease: Lease | None = None
+) -> FormData:
     """Read a multipart body. Its files are open afterwards, and the caller's to close.
 
-    Raises Refused for a form that is broken, cut short or too big; nothing is left on the disk then.
+    Without a `lease` of the spool the body must be a small one. Raises Refused for a form that is broken, cut short or too
+    big, and where there is no room for its files; nothing is left on the disk then.
     """
     boundary = parse_options_header(headers.get("content-type", ""))[1].get(b"boundary", b"")
     if not re.fullmatch(rb"[\x21-\x7e]([\x20-\x7e]{0,68}[\x21-\x7e])?", boundary) or b'"' in boundary:
@@ -64,15 +103,18 @@ async def read_form(headers: Headers, stream: AsyncGenerator[bytes, None], setti
     # The boundary and nothing else: a charset there means nothing (RFC 7578), and the parser would obey it.
     plain = Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
     parser = _Parser(plain, stream, max_part_size=settings.max_part)
-    parser.max_parts = settings.max_parts
+    parser.max_parts, parser.lease = settings.max_parts, lease
     try:
         form = await parser.parse()
     except MultiPartException as error:
         if not parser.ended and "exceeded maximum" not in error.message:
             raise Refused(400, f"the multipart body can't be read: {error.message}", "invalid_form") from None
         raise Refused(413, error.message, "part_too_big") from None
+    except OSError as error:
+        parser.close()  # the parser stops at the first file that says so again
+        raise disk_full(error) or error from None
     if not parser.ended:
-        await form.close()
+        parser.close()  # the form does not know the file that was cut
         raise Refused(400, "the multipart body ends before its closing boundary: it was cut short", "body_cut_short")
     return form
 

@@ -1,70 +1,104 @@
-"""Who may knock where no key is asked for: programs on this machine - and no web page that is open, but our own.
+"""The gateway's outermost layer: who may knock, how many at once, and what is written down of each request.
 
-A page from anywhere can make a browser send requests to 127.0.0.1. It names its origin when it does (the Origin header),
-and a name that an attacker has pointed at 127.0.0.1 stands in Host. Both are looked at before anything else.
+Where no key is asked for, programs on this machine may knock - and no web page that is open, but our own. A page from
+anywhere can make a browser send requests to 127.0.0.1. It names its origin when it does (the Origin header), and a name
+that an attacker has pointed at 127.0.0.1 stands in Host. Both are looked at before anything else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import secrets
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callsheet_gateway.errors import Refused, error_response
+from callsheet_gateway.drain import Drain
+from callsheet_gateway.errors import Refused, ending, error_response, remember
+from callsheet_gateway.request_record import RequestRecord
 
 __all__ = ["Guard"]
 
 _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+?)\.?)(:[0-9]{1,5})?")
+_LINGER = 1.0
+"""Seconds."""
+_MOST_UNWANTED = 48 * 1024
+"""Bytes of a body that may be read though its request was refused."""
+_WATCHED = ("/health/live", "/health/ready", "/metrics")
+"""Whoever watches the gateway hears from it also when it is full."""
 
 
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins, and more than can be done; gives each answer a request id."""
 
     def __init__(
-        self, app: ASGIApp, origins: tuple[str, ...] = (), *, own_machine: bool = True, most: int = 1000
+        self,
+        app: ASGIApp,
+        origins: tuple[str, ...] = (),
+        *,
+        own_machine: bool = True,
+        most: int = 1000,
+        drain: Drain | None = None,
+        told: Sequence[Callable[[RequestRecord], None]] = (),
     ) -> None:
         """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by.
 
-        `most`: how many requests may be under way at once, streams included.
+        `most`: how many requests may be under way at once, streams included. `told` are the functions that get the
+        record of each request when it is over.
         """
         self.app, self.origins, self.own_machine = app, frozenset(origins), own_machine
         self.most, self.under_way = most, 0
+        self.drain, self.told = drain or Drain(), told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = f"req_{secrets.token_hex(16)}"
-        scope.setdefault("state", {})["request_id"] = request_id
-        answered_in_full, body_is_there = False, not _has_body(headers)
+        record = RequestRecord(f"req_{secrets.token_hex(16)}", scope["method"])
+        scope.setdefault("state", {})["record"] = record
+        answered_in_full, body_is_there, lingers = False, not _has_body(headers), False
 
         async def watched() -> Message:
             nonlocal body_is_there
             message = await receive()
             body_is_there = body_is_there or not message.get("more_body")
+            record.received += len(message.get("body", b""))
             return message
 
         async def with_id(message: Message) -> None:
-            nonlocal answered_in_full
+            nonlocal answered_in_full, lingers
             if message["type"] == "http.response.start":
+                record.status, record.first_byte = message["status"], record.elapsed()
                 answered = MutableHeaders(scope=message)
-                answered["x-request-id"] = request_id
+                answered["x-request-id"] = record.id
                 answered["x-content-type-options"] = "nosniff"
-                if not body_is_there:  # else the server would read, and throw away, all that is still to come
+                # Where a body was not read the server would read, and throw away, all that is still to come.
+                if not body_is_there or self.drain.begun:
                     answered["connection"] = "close"
-            await send(message)
+            else:
+                record.sent += len(message.get("body", b""))
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
+            lingers = answered_in_full and not body_is_there and _is_small(headers)
+            await send({**message, "more_body": True} if lingers else message)
 
-        if (refusal := self._refusal(headers, scope)) is not None:
-            await error_response(refusal)(scope, watched, with_id)
-            return
         self.under_way += 1
         try:
-            await self.app(scope, watched, with_id)
+            if (refusal := self._refusal(headers, scope)) is not None:
+                remember(scope, refusal)
+                await error_response(refusal)(scope, watched, with_id)
+            else:
+                await self.app(scope, watched, with_id)
+        except asyncio.CancelledError:
+            if record.first_byte is not None or not self.drain.over:
+                raise
+            remember(scope, ending())
+            await error_response(ending())(scope, watched, with_id)
         except Exception:
             # Starlette raises a bug once more after it was answered and logged. From here it would reach the server, which
             # then cuts the connection that it has just promised to keep: under the client's next request.
@@ -72,11 +106,18 @@ class Guard:
                 raise
         finally:
             self.under_way -= 1
+            record.seconds = record.elapsed()
+            record.left = getattr(scope["state"].get("gone"), "left", False)
+            for tell in self.told:
+                tell(record)
+            if lingers:
+                await _read_on(watched)
+                await send({"type": "http.response.body", "body": b""})
 
     def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
         if self.own_machine and (stranger := self._stranger(headers, scope)) is not None:
             return stranger
-        if self.under_way < self.most or scope["path"].endswith("/health/live"):
+        if self.under_way <= self.most or scope["path"].endswith(_WATCHED):
             return None
         busy = Refused(503, f"{self.most} requests are under way, which is the most: come back in a moment", "too_busy")
         busy.retry_after = 1.0
@@ -99,10 +140,24 @@ class Guard:
         return None
 
 
+async def _read_on(receive: Receive) -> None:
+    """Read a small body that nobody wants: the system resets a connection that is closed before what has come was read,
+    and many clients then throw away the answer that tells them why."""
+    with anyio.move_on_after(_LINGER):
+        while (await receive()).get("more_body"):
+            pass
+
+
+def _is_small(headers: Headers) -> bool:
+    size = headers.get("content-length", "")
+    return size.isascii() and size.isdigit() and int(size[:20]) <= _MOST_UNWANTED
+
+
 def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
+@lru_cache(maxsize=256)
 def _is_ours(host: str) -> bool:
     """Whether a Host header is an IP address, which nobody can point elsewhere, or localhost."""
     if (match := _HOST.fullmatch(host.lower())) is None:

@@ -1,4 +1,4 @@
-"""What there is: models, providers with what they can do, and that the server lives."""
+"""What there is: models, providers with what they can do, and videos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
 from callsheet_gateway.principal import Principal, principal_of
 
-__all__ = ["live", "model", "models", "providers", "videos"]
+__all__ = ["model", "models", "providers", "videos"]
 
 _PAGE = 20
 """How many are shown if nobody says."""
@@ -82,11 +82,6 @@ async def providers(face: Face, _request: Request) -> Response:
     used = {deployment.account.provider for deployment in face.router.models.values()}
     data = [{**_capabilities(info), "configured": info.name in used} for info in found]
     return JSONDocument({"object": "list", "data": data})
-
-
-async def live(_face: Face, _request: Request) -> Response:
-    """GET /health/live: 200 as long as the server answers at all."""
-    return JSONDocument({"status": "ok"})
 
 
 def _models(face: Face, principal: Principal) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.keys import Keys, VirtualKey, hash_of
+from callsheet_gateway.request_record import record_of
 
-__all__ = ["EVERYBODY", "Doorkeeper", "Principal", "principal_of"]
+__all__ = ["EVERYBODY", "Doorkeeper", "Principal", "let_in", "principal_of"]
 
 
 @frozen
@@ -88,6 +89,12 @@ class Doorkeeper:
         if found is None or found.owner != owner or not found.usable(self.keys.clock()):
             raise Refused(401, "the key that asked for this ephemeral key is disabled, or over", "invalid_api_key")
         return Principal.of(found)
+
+
+def let_in(request: Request, principal: Principal) -> None:
+    """Have a request be somebody's."""
+    request.state.principal, record = principal, record_of(request)
+    record.key, record.key_id = principal.name, principal.key
 
 
 def principal_of(request: Request) -> Principal:

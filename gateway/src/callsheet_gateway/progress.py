@@ -12,7 +12,7 @@ from callsheet import CallsheetError, Video
 from callsheet.jsontext import encode
 from callsheet_gateway.errors import envelope_of
 from callsheet_gateway.face import Face
-from callsheet_gateway.principal import Principal, principal_of
+from callsheet_gateway.principal import principal_of
 from callsheet_gateway.streaming import EventResponse, Frames, frame
 
 __all__ = ["video_events"]
@@ -24,11 +24,12 @@ _LOOKS = 5
 
 async def video_events(face: Face, request: Request) -> Response:
     """GET /videos/{video_id}/events: `video.queued`, `video.in_progress`, and at the end `video.completed` or `video.failed`."""
-    first = await face.call("get_video", {"video_id": request.path_params["video_id"]}, principal_of(request))
-    return EventResponse(_frames(face, first, principal_of(request)))
+    first = await face.call("get_video", {"video_id": request.path_params["video_id"]}, request)
+    return EventResponse(_frames(face, first, request))
 
 
-async def _frames(face: Face, video: Video, principal: Principal) -> Frames:
+async def _frames(face: Face, video: Video, request: Request) -> Frames:
+    principal = principal_of(request)
     id, pause, failures = video.id, face.settings.event_pause, 0
     said, said_at = b"", time.monotonic()
     while True:
@@ -45,7 +46,7 @@ async def _frames(face: Face, video: Video, principal: Principal) -> Frames:
         pause = min(pause * 1.5, face.settings.event_pause_max)
         try:
             face.door.in_the_name_of(principal.key, principal.owner)  # it may have been withdrawn meanwhile
-            video, failures = await face.call("get_video", {"video_id": id}, principal), 0
+            video, failures = await face.call("get_video", {"video_id": id}, request), 0
         except CallsheetError as error:
             failures += 1
             if failures >= _LOOKS or not (error.status_code or 500) >= 500:

@@ -1,54 +1,97 @@
 """HTTP as uvicorn speaks it, for clients that take their time, and for those that leave.
 
-The head of a request has a time and a size. Who waits for an upstream in the name of a client hears when that has gone.
+The head of a request has a time and a size, and so has the silence of a client that does not take its answer. Who waits for
+an upstream in the name of a client hears when that has gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-__all__ = ["Gone", "Protocol"]
+from callsheet_gateway.settings import GatewaySettings
 
+__all__ = ["Gone", "Left", "Protocol"]
+
+T = TypeVar("T")
 HEAD_SECONDS = 10.0
 """From a connection's beginning, or a request's first byte, to the end of its head."""
 HEAD_BYTES = 64 * 1024
 TRAILER_BYTES = 8 * 1024
+_CONFIRMED = 120
+"""Where `tcpi_bytes_acked` stands in Linux' `struct tcp_info`."""
+_PAUSE = 1.0
+"""Seconds for which a stream to nobody stands still, if nobody ends it."""
 
 
 class Gone:
-    """Tells that a client has left, to who asks for it. It stands in a request's state, as `gone`."""
+    """Tells that a client has left, to who asks for it; or, if `ending`, that the gateway is about to leave.
+
+    It stands in a request's state, as `gone`.
+    """
 
     def __init__(self) -> None:
-        self._callback: Callable[[], None] | None = None
+        self.ending = self.left = False
+        self._callback: Callable[[], object] | None = None
 
-    @contextmanager
-    def told(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call a function if the client leaves before the context ends."""
-        self._callback = callback
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T:
+        """What work comes to. Left if the client leaves before, or the gateway ends: the work is cancelled.
+
+        Once, as asyncio does it: a cancel scope for each request costs more than the routing of it.
+        """
+        task = asyncio.current_task()
+        if task is None or self._is_over():
+            work.close()
+            raise Left
+        self._callback = task.cancel
         try:
-            yield
+            return await work
+        except asyncio.CancelledError:
+            if not self._is_over() or task.uncancel():
+                raise
+            raise Left from None
         finally:
             self._callback = None
+
+    def _is_over(self) -> bool:
+        return self.left or self.ending
 
     def tell(self) -> None:
         if self._callback is not None:
             self._callback()
 
 
+class Left(Exception):
+    """The client has left, or the gateway is about to."""
+
+
 class Protocol(HttpToolsProtocol):
-    """One connection. It is closed if the head of a request does not come in time, or is too large."""
+    """One connection. It is closed if the head of a request does not come in time, or is too large, or if nothing of what
+    waits to be sent was taken in `unread_seconds`.
+    """
 
     head_seconds = HEAD_SECONDS
+    unread_seconds = 180.0
     _waiting: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
+    _came_to = (0, b"")
+    """How far the sending had come when that was looked at last."""
     _head_size = 0
     _trailer_size = 0
     _gone: Gone | None = None
     """Of the request that came last: one before it on the same connection is finished, or is not waited for any more."""
+
+    @classmethod
+    def of(cls, settings: GatewaySettings) -> type[Protocol]:
+        """The protocol with the limits that were set."""
+        return type(cls.__name__, (cls,), {"unread_seconds": settings.unread_seconds})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -56,8 +99,16 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heard()
+        self._stop_watching()
         super().connection_lost(exc)
         if self._gone is not None:
+            self._gone.left = True
+            self._gone.tell()
+
+    def end(self) -> None:
+        """Tell who works for the client that the gateway ends."""
+        if self._gone is not None:
+            self._gone.ending = True
             self._gone.tell()
 
     def data_received(self, data: bytes) -> None:
@@ -90,6 +141,38 @@ class Protocol(HttpToolsProtocol):
         self._heard()
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._watch()  # where the connection is closed, too: it waits until all of it is taken
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, partial(_send_to, cycle)))
+
+    def _watch(self) -> None:
+        if self._taking is None:
+            self._came_to = _came_to(self.transport)
+            self._taking = asyncio.get_running_loop().call_later(self.unread_seconds, self._look)
+
+    def _look(self) -> None:
+        """Cut a client that has taken nothing since the last look. One that takes a little may go on."""
+        self._taking = None
+        if not self.transport.get_write_buffer_size():
+            return
+        if _came_to(self.transport) == self._came_to:
+            self.transport.abort()
+        else:
+            self._watch()
+
+    def _stop_watching(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
     def _wait(self) -> None:
         self._head_size = 0
         self._waiting = asyncio.get_running_loop().call_later(self.head_seconds, self._cut)
@@ -108,3 +191,36 @@ class Protocol(HttpToolsProtocol):
             self._wait()  # the answer to the request before is still on its way
         else:
             self.transport.abort()
+
+
+def _came_to(transport: asyncio.Transport) -> tuple[int, bytes]:
+    """How far the sending has come: what waits here, and how many bytes the client's machine has confirmed.
+
+    The first alone will not do: the system holds megabytes for a client, and asks for more when a third of them is gone. For
+    a slow client that takes minutes.
+    """
+    waiting, connection = transport.get_write_buffer_size(), transport.get_extra_info("socket")
+    if sys.platform != "linux" or connection.fileno() < 0:
+        return waiting, b""
+    return waiting, connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)[_CONFIRMED:]
+
+
+def _send_to(cycle: RequestResponseCycle, message: Message) -> Awaitable[None]:
+    if cycle.flow.write_paused or cycle.disconnected:
+        return _send_when_there_is_room(cycle, message)
+    return cycle.send(message)  # type: ignore[arg-type]  # the same
+
+
+async def _send_when_there_is_room(cycle: RequestResponseCycle, message: Message) -> None:
+    """Wait for a slow client. If it has gone, stand still to be cancelled.
+
+    Cancelling reaches a task where it waits. Uvicorn's own `send` returns at once for a client that has gone; and a stream
+    from an upstream that is fast never waits, since the next piece is there whenever the loop comes round. It would go on to
+    its end.
+    """
+    if not cycle.disconnected:
+        await cycle.flow.drain()
+    if not cycle.disconnected:
+        await cycle.send(message)  # type: ignore[arg-type]  # the same
+    elif message.get("more_body"):
+        await asyncio.sleep(_PAUSE)

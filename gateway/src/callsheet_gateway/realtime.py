@@ -19,7 +19,7 @@ from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face, may_use
 from callsheet_gateway.forms import read_form
 from callsheet_gateway.keys import hash_of
-from callsheet_gateway.principal import principal_of
+from callsheet_gateway.principal import let_in, principal_of
 from callsheet_gateway.tokens import PREFIX, Claims
 
 __all__ = ["client_secrets", "relay", "shows_token"]
@@ -33,7 +33,7 @@ async def client_secrets(face: Face, request: Request) -> Response:
     async with document_of(request, m.MintRealtimeSecret, face.settings) as document:
         fields = {**document, **_split(document.get("session"), document.get("model"))}
         principal = principal_of(request)
-        secret: RealtimeSecret = await face.call("mint_realtime_secret", fields, principal)
+        secret: RealtimeSecret = await face.call("mint_realtime_secret", fields, request)
     asked = fields.get("model")
     answer = face.document(secret)
     wanted = fields.get("session") or {}
@@ -59,14 +59,21 @@ async def relay(face: Face, request: Request) -> Response:
     """POST /realtime/calls: a raw offer with an ephemeral key, or a form of `sdp` and `session`. The answer is 201, SDP."""
     token = _ephemeral_key(request)
     claims = face.tokens.open(token) if token else None  # before the body is read
-    principal = face.door.in_the_name_of(claims.key, claims.owner) if claims else principal_of(request)
+    if claims is None:
+        return await _relayed(face, request, None)
+    let_in(request, face.door.in_the_name_of(claims.key, claims.owner))
+    with face.state.limits.requests.one(principal_of(request), face.settings.max_requests_per_key):
+        return await _relayed(face, request, claims)
+
+
+async def _relayed(face: Face, request: Request, claims: Claims | None) -> Response:
+    principal = principal_of(request)
     sdp, session = await _offer(request, face)
     fields = _split(session, request.query_params.get("model"))
     if (flag := request.query_params.get("webrtcfilter")) is not None:
         fields["webrtcfilter"] = flag.lower() in {"on", "true", "1"}
     if claims is not None:
         fields |= {"ephemeral_key": SecretStr(claims.secret), "model": _model_of(face, claims, fields)}
-    if claims is not None:
         may_use(principal, claims.model, chooses=True)  # what its key may do can have changed since
         principal = evolve(principal, models=None)  # the provider knows the model by the key: it is not named again
         if _place(face, claims.account) != claims.place:
@@ -79,7 +86,7 @@ async def relay(face: Face, request: Request) -> Response:
         await _spend(face, claims)
     # An ephemeral key is good at the account that minted it, and nowhere else.
     account = claims.account if claims else None
-    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, principal, account)
+    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, request, principal, account)
     headers = {"location": f"/v1/realtime/calls/{call.id}"} if call.id else {}
     return Response(call.sdp, 201, headers, "application/sdp")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from attrs import frozen
@@ -14,24 +15,30 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import Meta, Stream
 from callsheet.operations import OPERATIONS, Operation
-from callsheet_gateway import admin, listings, realtime
+from callsheet_gateway import admin, health, listings, realtime
 from callsheet_gateway.bodies import document_of, known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.downloads import video_content
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.face import Face
+from callsheet_gateway.face import Endpoint, Face
 from callsheet_gateway.openapi import openapi_document
-from callsheet_gateway.principal import principal_of
+from callsheet_gateway.principal import Principal, let_in
 from callsheet_gateway.progress import video_events
+from callsheet_gateway.protocol import Gone
+from callsheet_gateway.records import MAKES
+from callsheet_gateway.request_record import record_of
 from callsheet_gateway.streaming import Begun, EventResponse, chat_frames, response_frames, with_model
 
 __all__ = ["api_routes"]
 
-Handler = Callable[[Request], Awaitable[Response]]
-Access = Literal["anybody", "key", "token", "admin"]
-"""Whom a route is for: `token` is for those with an ephemeral key, too."""
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Access = Literal["anybody", "key", "token", "operator", "admin"]
+"""Whom a route is for: `token` is for those with an ephemeral key, too; `operator` for those with the master key; `admin`
+likewise, and nobody where no key is asked for."""
 _NOT_OFFERED = ("/responses/compact", "/responses/input_tokens")
 """What OpenAI's clients know and the contract does not: they stand where an id could."""
+_HOT = {"/chat/completions", "/responses"}
+"""What is asked for most is looked for first."""
 PREFIXES = ("/v1", "")
 """Clients' base URLs end in /v1, or don't."""
 
@@ -50,7 +57,9 @@ def api_routes(face: Face) -> list[Route]:
         "/models": listings.models,
         "/models/{model:path}": listings.model,
         "/providers": listings.providers,
-        "/health/live": listings.live,
+        "/health/live": health.live,
+        "/health/ready": health.ready,
+        "/metrics": health.metrics,
         "/openapi.json": openapi_document,
         OPERATIONS["download_video"].route: video_content,
     }
@@ -60,15 +69,22 @@ def api_routes(face: Face) -> list[Route]:
     table |= {path: _bound_all(methods, face) for path, methods in admin.ROUTES.items()}
     for path in _NOT_OFFERED:
         table[path] = {"POST": _not_offered}
-    paths = sorted(table, key=lambda path: "{" in path)
-    return [
-        Route(prefix + path, _Methods(table[path], face, _access_of(path))) for prefix in PREFIXES for path in paths
-    ]
+    paths = sorted(table, key=lambda path: ("{" in path, path not in _HOT))
+    named = {(operation.route, operation.method): name for name, operation in OPERATIONS.items()}
+    named["/videos/{video_id}/edits", "POST"] = "edit"
+    routes = []
+    for path in paths:
+        names = {method: named.get((path, method), f"{method} {path}") for method in table[path]}
+        methods = _Methods(table[path], names, face, _access_of(path))
+        routes += [Route(prefix + path, methods) for prefix in PREFIXES]
+    return routes
 
 
 def _access_of(path: str) -> Access:
-    if path in {"/health/live", "/openapi.json"}:
+    if path in {"/health/live", "/health/ready", "/openapi.json"}:
         return "anybody"
+    if path == "/metrics":
+        return "operator"
     if path == OPERATIONS["relay_sdp"].route:
         return "token"
     return "admin" if path in admin.ROUTES else "key"
@@ -82,6 +98,7 @@ class _Methods:
     """
 
     handlers: dict[str, Handler]
+    names: dict[str, str]
     face: Face
     access: Access
 
@@ -90,14 +107,26 @@ class _Methods:
         handler = self.handlers.get(request.method)
         if handler is None:
             raise HTTPException(405, headers={"Allow": ", ".join(self.handlers)})
+        name = record_of(request).route = self.names[request.method]
+        limits = request.state.limits = self.face.state.limits
+        under_way: AbstractContextManager[None] = nullcontext()
         if self.access == "token" and realtime.shows_token(request):
             pass  # it says itself in whose name it is good
         elif self.access != "anybody":
-            request.state.principal = self.face.door.admit(request.headers)
-            if self.access == "admin" and (self.face.door.open or not request.state.principal.admin):
-                raise Refused(403, "this takes the master key of a gateway that asks for keys", "admin_only")
-        response = await handler(request)
-        await response(scope, receive, send)
+            let_in(request, principal := self.face.door.admit(request.headers))
+            self._check(principal)
+            under_way = limits.requests.one(principal, self.face.settings.max_requests_per_key)
+        with under_way:
+            # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
+            work = handler(request)
+            response = await (self.face.drain.finished(work) if name in MAKES else work)
+            await response(scope, receive, send)
+
+    def _check(self, principal: Principal) -> None:
+        if self.access == "operator" and not principal.admin:
+            raise Refused(403, "this takes the master key", "admin_only")
+        if self.access == "admin" and (self.face.door.open or not principal.admin):
+            raise Refused(403, "this takes the master key of a gateway that asks for keys", "admin_only")
 
 
 async def _not_offered(request: Request) -> Response:
@@ -105,14 +134,14 @@ async def _not_offered(request: Request) -> Response:
     raise Refused(501, f"{path} is no operation of Callsheet's: no provider here can do it", "unsupported_operation")
 
 
-def _bound(function: Callable[[Face, Request], Awaitable[Response]], face: Face) -> Handler:
+def _bound(function: Endpoint, face: Face) -> Handler:
     async def handler(request: Request) -> Response:
         return await function(face, request)
 
     return handler
 
 
-def _bound_all(methods: dict[str, Callable[[Face, Request], Awaitable[Response]]], face: Face) -> dict[str, Handler]:
+def _bound_all(methods: dict[str, Endpoint], face: Face) -> dict[str, Handler]:
     return {method: _bound(function, face) for method, function in methods.items()}
 
 
@@ -139,19 +168,18 @@ def _of_path(face: Face, operation: Operation) -> Handler:
 
 
 async def _answer(face: Face, operation: Operation, fields: dict[str, Any], request: Request) -> Response:
-    gone = getattr(request.state, "gone", None)
-    result = await face.call(operation.name, fields, principal_of(request), gone=gone)
+    result = await face.call(operation.name, fields, request)
     asked = fields.get("model") if isinstance(fields.get("model"), str) else None
     if isinstance(result, Stream):
-        return await _stream(face, operation, result, asked)
+        return await _stream(face, operation, result, asked, getattr(request.state, "gone", None))
     meta = getattr(result, "meta", None)
     return JSONDocument(face.document(result, asked), headers=_headers(meta) if isinstance(meta, Meta) else None)
 
 
-async def _stream(face: Face, operation: Operation, stream: Stream, asked: str | None) -> Response:
+async def _stream(face: Face, operation: Operation, stream: Stream, asked: str | None, gone: Gone | None) -> Response:
     stream = with_model(stream, lambda upstream: asked or face.model_name(stream.meta, upstream))
     frames = chat_frames if operation.name == "chat_completions" else response_frames
-    return EventResponse(frames(await Begun.of(stream)))
+    return EventResponse(frames(await Begun.of(stream, gone)))
 
 
 def _headers(meta: Meta) -> dict[str, str]:

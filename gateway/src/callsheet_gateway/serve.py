@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json as json_
-import logging
 import socket
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,19 @@ from attrs import evolve
 from callsheet import AsyncClient, CallsheetError, ConfigurationError
 from callsheet.cli.failures import Failure, failure_of
 from callsheet.cli.options import json_option
+from callsheet_gateway.access_log import AccessLog
 from callsheet_gateway.announce import MADE_LATER, announce, from_environment
 from callsheet_gateway.app import make_app
 from callsheet_gateway.config import Configured, make_client, read_config
 from callsheet_gateway.configfile.report import lacking, report, report_lines
+from callsheet_gateway.drain import Drain
 from callsheet_gateway.keys_command import data_dir_option
 from callsheet_gateway.protocol import Protocol
+from callsheet_gateway.server import Server
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State, default_folder
 
 __all__ = ["serve"]
-
-_GRACE = 10
-"""Seconds that requests under way get when the server is told to end."""
 
 
 @click.command(short_help="Serve OpenAI's interface on this machine.")
@@ -51,7 +49,7 @@ _GRACE = 10
     "--no-keys", is_flag=True, help="Ask for no key, whatever config and environment say. For this machine only."
 )
 @data_dir_option
-@click.option("--access-log", is_flag=True, help="Write a line for each request to stderr.")
+@click.option("--access-log", is_flag=True, help="Write a line of JSON for each request to stderr.")
 @json_option
 def serve(
     host: str | None,
@@ -69,7 +67,7 @@ def serve(
     Without --config it serves the embedded provider, which needs no key and no network; callers need one: the master key,
     which is made at the first start and shown then, or one made by `callsheet keys create`. CALLSHEET_MASTER_KEY, or a
     config's master_key, is used instead of it. A config without one asks for no key, and serves this machine only.
-    Ctrl-C ends it: what is under way gets ten seconds.
+    Ctrl-C ends it: what is under way gets half a minute, and a second Ctrl-C cuts it off.
 
     \b
     Examples:
@@ -97,7 +95,8 @@ def serve(
     made = state.master_key() if settings.master_key is MADE_LATER else None
     if made is not None:
         settings = evolve(settings, master_key=made.key)
-    app = make_app(client, settings, state)
+    drain = Drain()
+    app = make_app(client, settings, state, drain, AccessLog() if access_log else None)
     address = _address(settings.host, listening.getsockname()[1])
 
     def ready() -> None:
@@ -105,29 +104,25 @@ def serve(
 
     how = uvicorn.Config(
         app,
-        log_level="info" if access_log else "warning",
-        access_log=access_log,
+        log_level="warning",
+        access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
         ws="none",
-        http=Protocol,
+        http=Protocol.of(settings),
         proxy_headers=False,  # nobody stands in front: what such headers say is the client's own invention
     )
-    logging.getLogger("uvicorn.error").addFilter(_no_cut_off)
-    server = _Server(how, ready)
+    server = Server(how, drain, ready, notice=settings.notice_seconds, grace=settings.grace_seconds)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass  # the way to end it, and it has ended
     finally:
         listening.close()
-    if not json:
-        click.echo("The gateway has ended.", err=True)
-
-
-def _no_cut_off(record: logging.LogRecord) -> bool:
-    """Leaves out the tracebacks of requests that were cut off at the end: one line before them says how many there were."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    cut_off = f" Requests that were cut off: {server.cut_off}." if server.cut_off else ""
+    if cut_off or not json:
+        click.echo(f"The gateway has ended.{cut_off}", err=True)
+    if drain.forced:
+        sys.exit(1)
 
 
 def _folder(data_dir: Path | None, configured: Configured | None) -> Path:
@@ -146,7 +141,8 @@ def _set_up(
     chosen = {name: said.get(name) if value is None else value for name, value in given.items()}
     made = MADE_LATER if configured is None else None
     chosen["master_key"] = None if no_keys else chosen["master_key"] or from_environment() or made
-    settings = GatewaySettings(**{name: value for name, value in chosen.items() if value is not None})
+    limits = configured.gateway.limits if configured else {}
+    settings = GatewaySettings(**{name: value for name, value in chosen.items() if value is not None}, **limits)
     client = make_client(configured)
     return configured, settings, client, [*(configured.warnings if configured else ()), *lacking(client)]
 
@@ -173,19 +169,6 @@ def _check(config: Path | None, given: dict[str, Any], no_keys: bool, data_dir: 
         click.echo(line)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn that says when it takes requests."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and not self.should_exit:
-            self._ready()
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:

@@ -67,6 +67,21 @@ class GatewaySettings:
     keep_alive: float = 15.0
     max_requests: int = 1000
     """How many requests may be under way at once; more are told to come back (503)."""
+    max_requests_per_key: int = 200
+    """How many of them may be of one virtual key, streams included; more are told to come back (429)."""
+    max_uploads_per_key: int = 4
+    """How many multipart bodies of one virtual key may be under way at once (429)."""
+    max_spool: int = 2048 * MEBIBYTE
+    """Bytes that the files of all forms may have on the disk at once (503)."""
+    unread_seconds: float = 180.0
+    """Seconds in which a client has to take something of what waits for it; one that takes nothing is cut.
+
+    With Linux's buffers, one that reads steadily takes up to 128 KiB at a time: 180 s let 1 KiB/s pass, 30 s 5 KiB/s.
+    """
+    notice_seconds: float = 2.0
+    """Seconds after SIGTERM in which new requests are still taken, while /health/ready says that none shall come."""
+    grace_seconds: float = 30.0
+    """Seconds that what is under way gets then; what takes longer is cut off."""
     token_seconds: int = 120
     """How long an ephemeral key may live at most; the provider's own may be over earlier."""
     single_use_tokens: bool = True

@@ -1,4 +1,6 @@
-"""The data directory of a gateway: its root keys, its database, and the master key that it made for itself."""
+"""The data directory of a gateway: its root keys, its database, the master key that it made for itself, and what is under
+way over it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from pydantic import SecretStr
 from callsheet.data_home import data_home
 from callsheet_gateway.database import Database
 from callsheet_gateway.keys import Keys, new_secret
+from callsheet_gateway.limits import Limits
 from callsheet_gateway.owned_ids import Codecs
 from callsheet_gateway.resources import Resources
 from callsheet_gateway.root_keys import RootKeys, read_private, write_private
+from callsheet_gateway.spool import Spool
 
 __all__ = ["MasterKey", "State", "default_folder"]
 
@@ -49,6 +53,7 @@ class State:
     keys: Keys = field(init=False)
     resources: Resources = field(init=False)
     codecs: Codecs = field(init=False)
+    limits: Limits = field(init=False)
     _temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -57,6 +62,7 @@ class State:
         self.keys = Keys(self.database, self.clock)
         self.resources = Resources(self.database, self.clock)
         self.codecs = Codecs.of(self.root)
+        self.limits = Limits(Spool(self.folder))
 
     @classmethod
     def passing(cls) -> State:

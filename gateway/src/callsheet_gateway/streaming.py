@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -13,14 +15,17 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import CallsheetError, Event, Stream
 from callsheet.jsontext import decode, encode
-from callsheet_gateway.errors import envelope, envelope_of, log_bug
+from callsheet_gateway.errors import ending, envelope, envelope_of, log_bug
+from callsheet_gateway.protocol import Gone, Left
 
 __all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
 
 Frames = AsyncGenerator[bytes, None]
 _DONE = "[DONE]"
-_MODEL_FIRST = re.compile(r'\s*\{[^{}\[\]]*?"model"\s*:\s*("(?:[^"\\]|\\.)+")')
-"""A JSON object whose `model` is a text, and comes before any bracket. A text with a colon behind it can be a key only."""
+_MODEL_FIRST = re.compile(r'\s*\{[^{}\[\]]*?(?<!\\)"model"\s*:\s*("(?:[^"\\]|\\.)+")')
+"""A JSON object whose `model` is a text, and comes before any bracket. A text with a colon behind it can be a key only.
+
+A quote behind a backslash stands inside of a text."""
 
 
 class EventResponse(StreamingResponse):
@@ -32,8 +37,14 @@ class EventResponse(StreamingResponse):
         self._frames = frames
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone: Gone | None = scope.get("state", {}).get("gone")
         try:
-            await super().__call__(scope, receive, send)
+            if gone is None:  # another server than ours
+                await super().__call__(scope, receive, send)
+                return
+            # It spares the two tasks by which Starlette hears that the client has left.
+            with suppress(Left):
+                await gone.unless(self.stream_response(send))
         finally:
             with anyio.CancelScope(shield=True):  # the client has gone, and this task is cancelled
                 await self._frames.aclose()
@@ -45,45 +56,57 @@ class Begun:
 
     stream: Stream
     first: Event | None
+    gone: Gone | None = None
 
     @classmethod
-    async def of(cls, stream: Stream) -> Begun:
+    async def of(cls, stream: Stream, gone: Gone | None = None) -> Begun:
         try:
-            return cls(stream, await anext(stream))
+            return cls(stream, await anext(stream), gone)
         except StopAsyncIteration:
             return cls(stream, None)
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """All events, the first included. The provider's own [DONE] is left out."""
+    async def events(self) -> AsyncGenerator[list[Event], None]:
+        """All events, the first included, each with those that came together with it. The provider's own [DONE] is left out."""
+        stream, event = self.stream, self.first
         try:
-            if self.first is not None and self.first.raw != _DONE:
-                yield self.first
-            async for event in self.stream:
-                if event.raw != _DONE:
-                    yield event
+            while event is not None:
+                if came := [event for event in (event, *stream.ready()) if event.raw != _DONE]:
+                    yield came
+                event = await anext(stream, None)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or self.gone is None or not self.gone.ending:
+                raise
+            task.uncancel()  # the gateway ends: who is still there is told so
+            raise ending() from None
         finally:
             with anyio.CancelScope(shield=True):
-                await self.stream.aclose()
+                await stream.aclose()
 
 
 def frame(data: str, type: str | None = None) -> bytes:
     """One event on the wire. Line breaks in the data become lines of their own, as the format wants it."""
+    return _bytes(_frame(data, type))
+
+
+def _frame(data: str, type: str | None = None) -> str:
     head = f"event: {type}\n" if type else ""
     if "\n" in data or "\r" in data:
         lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        text = head + "".join(f"data: {line}\n" for line in lines) + "\n"
-    else:
-        text = f"{head}data: {data}\n\n"
-    return text.encode("utf-8", "replace")
+        return head + "".join(f"data: {line}\n" for line in lines) + "\n"
+    return f"{head}data: {data}\n\n"
+
+
+def _bytes(frames: str) -> bytes:
+    return frames.encode("utf-8", "replace")
 
 
 async def response_frames(begun: Begun) -> Frames:
     """The events of a response. A failure on the way is an `error` event, in both shapes that clients know."""
     last, events = None, begun.events()
     try:
-        async for event in events:
-            last = event
-            yield frame(event.raw, event.type)
+        async for came in events:
+            last = came[-1]
+            yield _bytes("".join([_frame(event.raw, event.type) for event in came]))
     except Exception as error:
         inner = _envelope(error)["error"]
         number = _number_of(last) + 1
@@ -97,8 +120,8 @@ async def chat_frames(begun: Begun) -> Frames:
     """The chunks of a chat completion, and [DONE] - which does not come after a failure."""
     events = begun.events()
     try:
-        async for event in events:
-            yield frame(event.raw)
+        async for came in events:
+            yield _bytes("".join([_frame(event.raw) for event in came]))
         yield frame(_DONE)
     except Exception as error:
         yield frame(encode(_envelope(error)).decode())
@@ -125,15 +148,21 @@ def _number_of(event: Event | None) -> int:
 
 def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
     """Let each event name the model as the caller does; `name` turns the provider's name into it."""
+    theirs = ours = ""
 
     def change(event: Event) -> Event:
-        if '"model"' not in event.raw:
+        nonlocal theirs, ours
+        raw = event.raw
+        if theirs and raw.startswith(theirs) and _is_plain(raw, len(theirs)):
+            return Event(event.type, ours + raw[len(theirs) :])
+        if '"model"' not in raw:
             return event
         # Chunks of a chat all have it, before anything nested: putting it in its place there spares reading the whole.
-        plain = event.raw.count('"model"') == 1 and '"response"' not in event.raw
-        if plain and (found := _MODEL_FIRST.match(event.raw)) is not None:
-            named = name(decode(found[1].encode()))
-            return Event(event.type, event.raw[: found.start(1)] + encode(named).decode() + event.raw[found.end(1) :])
+        # They begin alike, too: what was put in the place of one beginning fits the next ones.
+        if (found := _MODEL_FIRST.match(raw)) is not None and _is_plain(raw, found.end()):
+            theirs, named = found[0], encode(name(decode(found[1].encode()))).decode()
+            ours = raw[: found.start(1)] + named
+            return Event(event.type, ours + raw[found.end() :])
         try:
             document = event.data
         except (ValueError, RecursionError):
@@ -145,3 +174,8 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
         return Event.of(event.type, document)
 
     return stream.change(change)
+
+
+def _is_plain(raw: str, end: int) -> bool:
+    """Whether a model's name that ends there is the one that counts: no later one, nor one of a response."""
+    return raw.find('"model"', end) < 0 and '"response"' not in raw

@@ -13,6 +13,18 @@ from callsheet_gateway.settings import GatewaySettings
 
 __all__ = ["lacking", "report", "report_lines"]
 
+_LIMITS = {
+    "max_requests": "requests at once",
+    "max_requests_per_key": "of them by one key",
+    "max_uploads_per_key": "uploads by one key",
+    "max_spool": "bytes of uploads on the disk",
+    "unread_seconds": "seconds for a client to take something of its answer",
+    "notice_seconds": "seconds from SIGTERM until no new requests are taken",
+    "grace_seconds": "seconds for what is under way then",
+    "token_seconds": "seconds of an ephemeral key's life",
+}
+"""The limits that a file may set, in words."""
+
 
 def report(
     client: AsyncClient, settings: GatewaySettings, warnings: list[str], *, master_key: bool, data_dir: str | None
@@ -27,6 +39,7 @@ def report(
             "master_key": master_key,
             "cors_origins": list(settings.cors_origins),
             "data_dir": data_dir,
+            "limits": {name: getattr(settings, name) for name in _LIMITS},
         },
         "warnings": warnings,
     }
@@ -50,6 +63,7 @@ def report_lines(document: dict[str, Any]) -> list[str]:
         f"  master key: {'given' if gateway['master_key'] else 'none'}",
         f"  pages of other origins: {', '.join(gateway['cors_origins']) or 'none'}",
     ]
+    lines += [f"  at most {gateway['limits'][name]:,.15g} {words}" for name, words in _LIMITS.items()]
     if gateway["data_dir"]:
         lines.append(f"  data: {gateway['data_dir']}")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,27 @@ __all__ = ["GatewayOptions", "Sections"]
 
 _SHORT = 16
 """A master key of fewer characters can be guessed."""
-_SERVER = ("host", "port", "master_key", "cors_origins", "data_dir", "access_log")
+_LIMITS: Mapping[str, Callable[[Any, Place], Any]] = {
+    "max_requests": lambda value, at: at.whole(value, 1),
+    "max_requests_per_key": lambda value, at: at.whole(value, 1),
+    "max_uploads_per_key": lambda value, at: at.whole(value, 1),
+    "max_spool": lambda value, at: at.whole(value, 1024 * 1024),
+    "unread_seconds": lambda value, at: at.number(value, 1),
+    "notice_seconds": lambda value, at: at.number(value, 0),
+    "grace_seconds": lambda value, at: at.number(value, 0),
+    "token_seconds": lambda value, at: at.whole(value, 1, 7200),
+    "single_use_tokens": lambda value, at: at.flag(value),
+}
+"""How each of GatewaySettings' limits is read."""
+_SERVER = ("host", "port", "master_key", "cors_origins", "data_dir", "access_log", *_LIMITS)
 
 
 @frozen(kw_only=True)
 class GatewayOptions:
     """What a file says of the server itself; None is what it does not say.
 
-    `data_dir` is absolute; a relative one in the file is meant from the file's folder.
+    `data_dir` is absolute; a relative one in the file is meant from the file's folder. `limits` are those fields of
+    GatewaySettings besides that it says.
     """
 
     master_key: SecretStr | None = None
@@ -35,6 +48,7 @@ class GatewayOptions:
     cors_origins: tuple[str, ...] | None = None
     data_dir: Path | None = None
     access_log: bool | None = None
+    limits: Mapping[str, Any] = field(factory=dict)
 
 
 @define
@@ -81,7 +95,13 @@ class Sections:
             for name, value in given.items()
             if value is not None and name in read
         }
-        return GatewayOptions(**options, master_key=self._master_key(given.get("master_key"), place.key("master_key")))
+        limits = {
+            name: readable(given[name], place.key(name))
+            for name, readable in _LIMITS.items()
+            if given.get(name) is not None
+        }
+        master_key = self._master_key(given.get("master_key"), place.key("master_key"))
+        return GatewayOptions(**options, master_key=master_key, limits=limits)
 
     def core(self) -> dict[str, Any]:
         """The part that the library reads: see `callsheet.config`."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Broken", "Connection", "Late"]
 
-MOST_BUFFERED = 256 * 1024
+MOST_BUFFERED = 64 * 1024
 """Bytes of an answer that wait for their reader before the server is made to wait."""
 
 
