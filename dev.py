@@ -7,6 +7,7 @@
     python3 dev.py check          ruff, mypy --strict
     python3 dev.py bench NAME     measure; without NAME, list what can be measured
     python3 dev.py faults [ARGS]  run the fault matrix (--provider NAME, --sample N, --only SUBSTRING, --seed N)
+    python3 dev.py kills [N]      kill -9 the gateway N times (200) while jobs are ordered; the tests do it 20 times
     python3 dev.py COMMAND ...    run any command inside .venv
 
 Needs CPython 3.11 or newer and pip, nothing else. The first run installs into .venv beside this
@@ -182,6 +183,9 @@ def main(words: list[str]) -> int:
         return start(bench(rest))
     if name == "faults":
         return start(["python", str(ROOT / "tests" / "faults" / "run.py"), *rest])
+    if name == "kills":
+        os.environ["CALLSHEET_KILLS"] = rest[0] if rest else "200"
+        return start([*COMMANDS["test"], str(ROOT / "gateway" / "tests" / "test_kill.py")])
     return start([*COMMANDS.get(name, [name]), *rest])
 
 

@@ -142,7 +142,7 @@ def test_without_the_stub_one_line_says_so(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_no_half_file_and_says_how_to_go_on(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "callsheet.cli", "demo", "--seconds", "20", "--data-dir", "data"]
+    words = [sys.executable, "-m", "callsheet.cli", "demo", "--seconds", "10", "--data-dir", "data"]
     process = subprocess.Popen(
         words, cwd=tmp_path, env=environment("local,stub"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from core.tests.test_cli.test_new_provider import CACHE
 from tests.test_docs import OF_A_FILE, ROOT, TUTORIAL
 
 ACME = ROOT / "docs" / "callsheet-acme"
@@ -87,7 +88,7 @@ def test_the_other_vendors_keep_the_promises_of_a_provider(other):
 
 def test_the_other_vendors_have_types(other):
     files = sorted(file.name for file in other.glob("*.py") if not file.name.startswith("test_"))
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(other / ".mypy"), *files]
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(CACHE), *files]
     done = subprocess.run(command, cwd=other, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from core.tests.test_cli.test_new_provider import CACHE
 
 GOOD = """
 from callsheet import IO, GenerateVideo, Provider, Video, hookimpl
@@ -83,12 +84,9 @@ def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapters")
     for name, (code, _) in CASES.items():
         (folder / f"{name.replace(' ', '_')}.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--show-error-codes", "."],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(CACHE)]
+    command += ["--no-error-summary", "--show-error-codes", "."]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not done.stderr
     return done.stdout.splitlines()
 

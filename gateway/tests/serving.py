@@ -14,10 +14,11 @@ from typing import Any
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
-from attrs import frozen
+from attrs import evolve, frozen
 
 CLIP = Path(__file__).parents[2] / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
 """Big Buck Bunny, (c) Blender Foundation, CC BY 3.0: see CREDIT.txt beside it."""
+MASTER = "sk-cs-master-of-the-tests-0123456789"
 
 
 @frozen
@@ -28,6 +29,8 @@ class Gateway:
     models: list[str]
     process: psutil.Process
     data_dir: Path
+    key: str | None = None
+    """The key that its clients show; None for one that asks for none."""
 
     @property
     def root(self) -> str:
@@ -39,7 +42,16 @@ class Gateway:
 
     def http(self, **options: object) -> httpx.Client:
         """A plain HTTP client for it."""
+        if self.key is not None:
+            options.setdefault("headers", {"authorization": f"Bearer {self.key}"})
         return httpx.Client(base_url=self.base_url, timeout=60, trust_env=False, **options)  # type: ignore[arg-type]  # httpx's own names
+
+    def new_key(self, **fields: object) -> str:
+        """A virtual key of a gateway whose master key is MASTER."""
+        with self.http(headers={"authorization": f"Bearer {MASTER}"}) as http:
+            made = http.post("/keys", json=fields)
+            assert made.status_code == 201, made.text
+            return str(made.json()["key"])
 
     def resident(self) -> int:
         """Bytes of memory that the process holds."""
@@ -97,3 +109,10 @@ def serving(data_dir: Path, *words: str, cwd: Path | None = None, **env: str) ->
     trouble = [line for line in log.read_text(errors="replace").splitlines() if "Traceback" in line or "rror" in line]
     assert not trouble, log.read_text(errors="replace")
     assert process.returncode == 0
+
+
+@contextmanager
+def keyed(data_dir: Path, *words: str) -> Iterator[Gateway]:
+    """Run a gateway that asks for keys, for clients with a virtual one."""
+    with serving(data_dir, *words, CALLSHEET_MASTER_KEY=MASTER) as running:
+        yield evolve(running, key=running.new_key(name="client", owner="clients"))

@@ -1,6 +1,7 @@
 """A gateway before a gateway: the official SDK -> ours -> the adapter for OpenAI's wire -> ours -> the embedded provider.
 
 So every operation crosses the wire twice, names and ids change on the way, and a key of ours wraps another one of ours.
+Both gateways ask for keys: the client has a virtual one of the first, which has a virtual one of the second.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import openai
 import pytest
 import yaml
 from core.tests.offers import OFFER
-from gateway.tests.serving import CLIP, serving
+from gateway.tests.serving import CLIP, keyed
 from openai.types import Video
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
@@ -20,24 +21,28 @@ SMALL = {"size": "320x180", "seconds": "1"}
 
 
 @pytest.fixture(scope="module")
-def outer(gateway, tmp_path_factory):
+def outer(gateway_with_keys, tmp_path_factory):
     folder = tmp_path_factory.mktemp("outer")
     names = {"film": "motion-1", "talk": "realtime-1", "text": "scribe-1"}
     entries = [
         {
             "model_name": name,
-            "litellm_params": {"model": f"openai/local/{model}", "api_base": gateway.base_url, "api_key": "none"},
+            "litellm_params": {
+                "model": f"openai/local/{model}",
+                "api_base": gateway_with_keys.base_url,
+                "api_key": gateway_with_keys.key,
+            },
         }
         for name, model in names.items()
     ]
     (folder / "config.yaml").write_text(yaml.safe_dump({"model_list": entries}))
-    with serving(folder / "data", "--config", str(folder / "config.yaml")) as running:
+    with keyed(folder / "data", "--config", str(folder / "config.yaml")) as running:
         yield running
 
 
 @pytest.fixture
 def client(outer):
-    with openai.OpenAI(base_url=outer.base_url, api_key="x", max_retries=0) as made:
+    with openai.OpenAI(base_url=outer.base_url, api_key=outer.key, max_retries=0) as made:
         yield made
 
 
@@ -91,7 +96,7 @@ def test_words(client):
 
 @pytest.mark.parametrize("ephemeral", [True, False])
 def test_calls(client, outer, ephemeral):
-    key = "x"
+    key, own = outer.key, {"authorization": f"Bearer {outer.key}"}
     if ephemeral:
         secret = client.realtime.client_secrets.create(session={"type": "realtime", "model": "talk"})
         assert (secret.value[:3], secret.session.model) == ("ek_", "talk")
@@ -101,8 +106,8 @@ def test_calls(client, outer, ephemeral):
         answer = http.post(address, content=OFFER, headers={"content-type": "application/sdp"})
         assert (answer.status_code, answer.content[:4]) == (201, b"v=0\r")
         hang_up = f"{outer.root}{answer.headers['location']}/hangup"
-        assert http.post(hang_up, headers={"authorization": "Bearer x"}).status_code == 200
-        assert http.post(hang_up, headers={"authorization": "Bearer x"}).status_code in {200, 404}
+        assert http.post(hang_up, headers=own).status_code == 200
+        assert http.post(hang_up, headers=own).status_code in {200, 404}
 
 
 def test_errors_arrive_as_they_were_meant(client):

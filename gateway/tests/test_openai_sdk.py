@@ -1,5 +1,6 @@
 """The official `openai` package against the gateway: every operation, sync and async, checked by the package's own models.
 
+The gateway asks for keys, and the client has a virtual one.
 `_strict_response_validation` makes the package refuse answers that its models do not allow; it reads them leniently else.
 It knows four sizes of videos only: for small ones, which are quick, `checked` does the same.
 """
@@ -13,6 +14,8 @@ from contextlib import asynccontextmanager, contextmanager
 import httpx2
 import openai
 import pytest
+from attrs import evolve
+from core.tests.offers import OFFER
 from gateway.tests.films import MODEL
 from gateway.tests.serving import CLIP
 from openai.types import Video
@@ -58,7 +61,7 @@ def sync_client(gateway, seen, strict):
     http = httpx2.Client(trust_env=False, event_hooks={"request": [seen]})
     with openai.OpenAI(
         base_url=gateway.base_url,
-        api_key="sk-anything",
+        api_key=gateway.key or "sk-anything",
         http_client=http,
         max_retries=0,
         _strict_response_validation=strict,
@@ -71,7 +74,7 @@ async def async_client(gateway, seen, strict):
     http = httpx2.AsyncClient(trust_env=False, event_hooks={"request": [seen.later]})
     async with openai.AsyncOpenAI(
         base_url=gateway.base_url,
-        api_key="sk-anything",
+        api_key=gateway.key or "sk-anything",
         http_client=http,
         max_retries=0,
         _strict_response_validation=strict,
@@ -79,9 +82,12 @@ async def async_client(gateway, seen, strict):
         yield client
 
 
-def test_every_operation(gateway):
+def test_every_operation(gateway_with_keys):
     seen = Seen()
-    with sync_client(gateway, seen, strict=True) as strict, sync_client(gateway, seen, strict=False) as lenient:
+    with (
+        sync_client(gateway_with_keys, seen, strict=True) as strict,
+        sync_client(gateway_with_keys, seen, strict=False) as lenient,
+    ):
         videos_of(strict, lenient)
         talk_with(strict)
     assert seen.operations == set(OPERATIONS)
@@ -148,10 +154,13 @@ def talk_with(client):
     assert client.models.retrieve(TALK).id == TALK
 
 
-def test_every_operation_async(gateway):
+def test_every_operation_async(gateway_with_keys):
     async def everything():
         seen = Seen()
-        async with async_client(gateway, seen, True) as strict, async_client(gateway, seen, False) as lenient:
+        async with (
+            async_client(gateway_with_keys, seen, True) as strict,
+            async_client(gateway_with_keys, seen, False) as lenient,
+        ):
             await videos_of_async(strict, lenient)
             await talk_with_async(strict)
         assert seen.operations == set(OPERATIONS)
@@ -201,3 +210,54 @@ async def talk_with_async(client):
     chat = await client.chat.completions.create(model=TALK, messages=asked)
     assert "42" in chat.choices[0].message.content
     assert TALK in [model.id async for model in client.models.list()]
+
+
+def test_without_keys_any_will_do(gateway):
+    with sync_client(gateway, Seen(), strict=True) as client:
+        talk_with(client)
+
+
+def calls_of(client, model, session):
+    """What names a model, whose answers are awaited or not."""
+    asked = [{"role": "user", "content": "Hello"}]
+    yield lambda: client.videos.create(model=model, prompt="A fox")
+    yield lambda: client.responses.create(model=model, input="Hello")
+    yield lambda: client.responses.create(model=model, input="Hello", stream=True)
+    yield lambda: client.chat.completions.create(model=model, messages=asked)
+    yield lambda: client.realtime.client_secrets.create(session={**session, "model": model})
+    yield lambda: client.realtime.calls.create(sdp=OFFER.decode(), session={**session, "model": model})
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "status", "code"),
+    [
+        ("sk-cs-wrong", openai.AuthenticationError, 401, "invalid_api_key"),
+        ("for other models", openai.PermissionDeniedError, 403, "model_not_allowed"),
+    ],
+)
+def test_a_key_that_is_not_good(gateway_with_keys, key, kind, status, code):
+    if status == 403:
+        key = gateway_with_keys.new_key(name="other", models=[MODEL])
+    shown = evolve(gateway_with_keys, key=key)
+
+    def check(caught):
+        assert type(caught.value) is kind
+        assert (caught.value.status_code, caught.value.code) == (status, code)
+
+    async def later():
+        async with async_client(shown, Seen(), True) as client:
+            for call in calls_of(client, TALK, {"type": "realtime"}):
+                with pytest.raises(openai.APIStatusError) as caught:
+                    await call()
+                check(caught)
+
+    with sync_client(shown, Seen(), True) as client:
+        for call in calls_of(client, TALK, {"type": "realtime"}):
+            with pytest.raises(openai.APIStatusError) as caught:
+                call()
+            check(caught)
+        if status == 401:
+            for call in (client.models.list, client.videos.list, lambda: client.videos.retrieve("video_1")):
+                with pytest.raises(openai.AuthenticationError):
+                    call()
+    asyncio.run(later())

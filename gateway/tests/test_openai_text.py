@@ -18,8 +18,8 @@ TOOL = {"type": "function", "name": "get_weather", "description": "Current weath
 
 
 @pytest.fixture
-def client(gateway):
-    with sync_client(gateway, Seen(), strict=True) as client:
+def client(gateway_with_keys):
+    with sync_client(gateway_with_keys, Seen(), strict=True) as client:
         yield client
 
 

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:Deprec
 
 
 @pytest.fixture
-def videos(gateway):
-    with sync_client(gateway, Seen(), strict=False) as client:
+def videos(gateway_with_keys):
+    with sync_client(gateway_with_keys, Seen(), strict=False) as client:
         yield client.videos
 
 
 @pytest.fixture
-def done(gateway):
-    with gateway.http() as http:
+def done(gateway_with_keys):
+    with gateway_with_keys.http() as http:
         return film(http)["id"]
 
 
@@ -82,7 +82,7 @@ def test_errors_are_the_packages_own(videos, done, call, kind, code, param):
 
 
 def test_a_video_that_is_being_made(videos):
-    video = videos.create(model=MODEL, prompt="a slow sea", size="1280x720", seconds="4")
+    video = videos.create(model=MODEL, prompt="a slow sea", size="640x360", seconds="4")
     for call in (videos.delete, videos.download_content):
         with pytest.raises(openai.ConflictError) as caught:
             call(video.id)
