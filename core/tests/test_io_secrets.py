@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from core.tests.conftest import Mode
-from core.tests.server import Server, bytes_answer, error_answer, file_answer, json_answer
+from core.tests.server import Exchange, Server, bytes_answer, error_answer, file_answer, json_answer
 from core.tests.wire import KEY
 from pydantic import SecretStr
 
@@ -17,6 +19,8 @@ from callsheet import (
     APIConnectionError,
     APIResponseValidationError,
     APIStatusError,
+    AsyncTransport,
+    BlockingTransport,
     Call,
     CallsheetError,
     ConfigurationError,
@@ -328,3 +332,39 @@ async def test_wraps_see_no_secret_in_an_error(mode: Mode, server: Server) -> No
         await mode.client(server, "careless", registry=registry).generate_video(prompt="A fox")
     assert len(heard) == 1
     assert KEY not in heard[0]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our client", "a client of one's own"])
+async def test_a_log_at_its_finest_shows_no_secret(
+    mode: Mode, server: Server, caplog: pytest.LogCaptureFixture, own: bool
+) -> None:
+    """httpcore would log an answer's headers, and the bytes of one that is no HTTP."""
+    caplog.set_level(logging.DEBUG)
+    options: dict[str, Any] = {}
+    if not own:
+        blocking = mode.blocking
+        options["transport"] = BlockingTransport(httpx.Client()) if blocking else AsyncTransport(httpx.AsyncClient())
+    client = careless(mode, server, Request("GET", "/x"), **options)
+    server.on("/x", json_answer({"id": "v1", "status": "queued"}, x_your_key=KEY))
+    await client.generate_video(prompt="A fox")
+
+    async def no_http(exchange: Exchange) -> None:
+        await exchange.write(f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode())
+        exchange.keep = False
+
+    async def no_chunks(exchange: Exchange) -> None:
+        await exchange.head(200, {"transfer-encoding": "chunked"})
+        await exchange.write(f"{KEY}\r\n".encode())
+        exchange.keep = False
+
+    for answer in (no_http, no_chunks):
+        server.on("/x", answer)
+        with pytest.raises(APIConnectionError) as caught:
+            await client.generate_video(prompt="A fox")
+        assert KEY not in "".join(traceback.format_exception(caught.value))
+    if not own:
+        inner = options["transport"]._client
+        inner.close() if mode.blocking else await inner.aclose()
+    assert "receive_response_headers.complete" in caplog.text  # somebody does log
+    assert "receive_response_headers.failed" in caplog.text
+    assert KEY not in caplog.text

@@ -280,6 +280,25 @@ async def test_responses_only_when_nothing_is_stored(client: Any, server: Server
         assert (options, len(server.seen)) == (options, requests)
 
 
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("mode", ["blocking"], indirect=True)
+async def test_the_upstream_says_yes(mode: Mode, server: Server, operation: str) -> None:
+    """Its word counts more than the status, where only a look is asked for. Others are not asked for twice by it."""
+    path = CALLS[operation][0]
+    looks = OPERATIONS[operation].method == "GET"
+    for status in (400, 401, 403, 404, 410, 422, 425):
+        client = mode.client(server)  # with a retry budget of its own
+        server.seen.clear()
+        server.on(path, error_answer(status, x_should_retry="true"))
+        with pytest.raises(APIStatusError) as caught:
+            await call(client, operation)
+        assert (status, len(server.seen)) == (status, 3 if looks else 1)
+        assert caught.value.status_code == status
+    if looks:
+        server.on(path, error_answer(404, x_should_retry="true"), good(operation))
+        await call(mode.client(server), operation)
+
+
 async def test_the_upstream_says_no(client: Any, server: Server) -> None:
     server.on("/videos/v1", error_answer(500, x_should_retry="false"), json_answer(GOOD))
     with pytest.raises(InternalServerError):

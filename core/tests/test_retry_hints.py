@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +97,16 @@ def test_delays(hint: float, number: int) -> None:
     else:
         assert waited is not None
         assert 0 <= waited <= 2
+
+
+def test_the_upstreams_word_is_bound_like_all_others() -> None:
+    """By the number of attempts, and by a hint that is too long; and nothing that may be paid for follows it."""
+    yes = status_error(404, "x", should_retry=True)
+    assert [delay(yes, number) is None for number in (1, 2, 3)] == [False, False, True]
+    assert delay(status_error(404, "x", should_retry=True, retry_after=MAX_HINT + 1)) is None
+    assert delay(status_error(404, "x")) is None
+    paid, io = evolve(OPERATIONS["get_video"], billable=True), SeenIO()
+    assert delay_before_retry(paid, GetVideo(video_id="v"), yes, io, 1) is None  # type: ignore[arg-type]
 
 
 def test_without_a_hint_the_delay_is_spread_over_the_whole_span() -> None:

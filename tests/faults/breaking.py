@@ -10,7 +10,8 @@ from typing import Any
 from attrs import frozen
 from tests.faults.cells import Cell
 
-from callsheet import APIError, envelope, errors, event_stream, io, operations, transport
+from callsheet import APIError, envelope, errors, event_stream, ids, io, operations, transport
+from callsheet.models.base import Meta
 from callsheet.routing import retry
 from callsheet_gemini import GeminiProvider
 
@@ -140,6 +141,34 @@ def suspect_looks(patch: Patch) -> None:
     patch(io.IO, "outcome", "maybe")
 
 
+def believe_in_refusals(patch: Patch) -> None:
+    """Whatever status an error has, nothing is said to have begun."""
+    real = io.IO._note
+
+    def note(self: Any, incoming: Any) -> None:
+        real(self, incoming)
+        if incoming.status >= 400:
+            self._settle("rejected")
+
+    patch(io.IO, "_note", note)
+
+
+def deny_sending(patch: Patch) -> None:
+    """A connection that broke is said to have carried nothing."""
+    patch(transport._Progress, "may_have_arrived", lambda *_: False)
+
+
+def name_another(patch: Patch) -> None:
+    """The result's id is that of something else."""
+    real = ids.IdCodec.encode
+    patch(ids.IdCodec, "encode", lambda self, kind, account, own: real(self, kind, account, own[::-1]))
+
+
+def forget_attempts(patch: Patch) -> None:
+    """A call says that it was the first attempt, whichever it was."""
+    patch(Meta, "attempts", property(lambda _: 1, lambda *_: None))
+
+
 def _cell(fault: str, operation: str, accept: str = "", always: bool = True, provider: str = "openai") -> Cell:
     return Cell(provider, fault, operation, accept, "sync", always)
 
@@ -157,6 +186,10 @@ BREAKS: tuple[Break, ...] = (
     Break(quote_keys, _cell("16 401", "calls"), "O4 secret: ek_canary"),
     Break(wait_for_each_read, _cell("10 slow body", "video get"), "O3 time"),
     Break(ignore_hints, _cell("21 429 + 2 s", "responses"), "O7 hint"),
+    Break(believe_in_refusals, _cell("23 500", "edit", "after"), "O5 bill: 1 entries, and io says rejected"),
+    Break(deny_sending, _cell("7 reset before headers", "extend", "after"), "O5 bill: 3 entries, and the error says"),
+    Break(name_another, _cell("21 429 + 2 s", "video create", "", False), "O5 bill: the result is"),
+    Break(forget_attempts, _cell("23 500", "video get"), "O5 attempts: 1 as the call says, and there were 3"),
     Break(take_any_end, _cell("14 SSE without terminal event", "chat-SSE"), "O2 outcome: no error"),
     Break(advise_retries, _cell("25 503", "extend", "after"), "O10 should_retry: None, False wanted"),
     Break(carry_keys_along, _cell("34 302 to 127.0.0.1", "content"), "went to another host"),

@@ -1,4 +1,8 @@
-"""What must hold of every cell. Each oracle says in words what does not."""
+"""What must hold of every cell. Each oracle says in words what does not.
+
+O5 is the ledger's, and a single call has none: what it says of itself must agree with the vendor's bill. O8 is about
+which of several accounts is well: there is only one here.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +78,7 @@ def violations(record: Record) -> list[str]:
         *_one_job(record),
         *_right_error(record),
         *_in_time(record),
+        *_billed(record),
         *(f"O4 secret: {secret} in a text" for secret in record.secrets),
         *(f"O4 secret: {headers} went to another host" for headers in record.trapped if _carries(headers)),
         *(f"O6 leak: {leak}" for leak in record.leaks),
@@ -202,6 +207,36 @@ def _in_time(record: Record) -> Iterator[str]:
         limit += record.deadline
     if record.seconds > limit:
         yield f"O3 time: {record.seconds:.2f} s, {limit:.2f} s allowed"
+
+
+def _billed(record: Record) -> Iterator[str]:
+    """O5: what the call says agrees with the bill, so that a ledger that is kept by what calls say is right."""
+    cell, error, book = record.cell, record.error, record.book
+    if wrong := [entry.kind for entry in book if entry.kind != cell.op.entry]:
+        yield f"O5 bill: {wrong} on it, after {cell.op.entry or 'a look'}"
+    lost = [happened.request for happened in record.happened]
+    tries = record.tried if cell.number in UNSENT and not cell.op.before else len(record.arrivals)
+    if tries is not None and not (cell.op.before or cell.op.after) and record.attempts != tries:
+        yield f"O5 attempts: {record.attempts} as the call says, and there were {tries}"
+    if error is None and cell.op.entry:
+        named = (record.named or "").lstrip("\ufffd")  # what fault 33 puts in front of a text that is an id
+        if not book or book[-1].id != named:
+            yield f"O5 bill: the result is {record.named}, and billed was {[entry.id for entry in book]}"
+        if len(book) > 1 and cell.op.resend not in {"unstored", "once"}:
+            yield f"O5 bill: {len(book)} entries for one result"
+        if unexplained := [entry for entry in book[:-1] if entry.request not in lost]:
+            yield f"O5 bill: {unexplained} without a fault that would have lost it"
+    if error is None or not book:
+        return
+    if cell.number in UNSENT | REJECTIONS:
+        yield f"O5 bill: {len(book)} entries, and nothing can have begun"
+    if getattr(error, "sent", None) is False:
+        yield f"O5 bill: {len(book)} entries, and the error says that nothing was sent"
+    # Of what costs nothing (a secret that nobody uses) io keeps no account.
+    if record.outcome != "maybe" and cell.op.resend != "once":
+        yield f"O5 bill: {len(book)} entries, and io says {record.outcome}"
+    if unexplained := [entry for entry in book if entry.request not in lost]:
+        yield f"O5 bill: {unexplained} was paid for, and thrown away"
 
 
 def _hint_obeyed(record: Record) -> Iterator[str]:

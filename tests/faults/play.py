@@ -8,7 +8,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +22,12 @@ from tests.faults.connections import Place, places
 from tests.faults.leaks import LogBook, Watch, active_connections, rendered, within
 from tests.faults.vendors import CANARIES, EPHEMERAL, HEADER, KEY
 
-from callsheet import AsyncClient, Client
+from callsheet import AsyncClient, Client, NotFoundError
+from callsheet.dispatch import Dispatcher
 from callsheet.drive import finish
-from callsheet.testing import FAULTS, FakeUpstream, Fault, Happened, Wire
+from callsheet.ids import KINDS, IdCodec
+from callsheet.io import IO
+from callsheet.testing import FAULTS, Entry, FakeUpstream, Fault, Happened, Wire
 
 __all__ = ["HINT", "Record", "World", "play"]
 
@@ -50,7 +53,14 @@ class Record:
     """Of a stream: the types that came, or in chat "chunk" and "content"."""
     arrivals: list[float] = field(factory=list)
     """When requests had arrived at the fake."""
-    begun: int = 0
+    book: list[Entry] = field(factory=list)
+    """What is on the fake's bill, and by which of its requests it got there."""
+    named: str | None = None
+    """The vendor's own id of what the result, or the stream's events, say that was begun."""
+    outcome: str = "not_sent"
+    """What the last attempt's io says became of its requests that may be billed."""
+    attempts: int = 0
+    """How many attempts there were, as the call itself says."""
     happened: list[Happened] = field(factory=list)
     problems: list[str] = field(factory=list)
     proof: str = ""
@@ -61,6 +71,11 @@ class Record:
     """What a download left in its folder."""
     leaks: list[str] = field(factory=list)
     secrets: list[str] = field(factory=list)
+
+    @property
+    def begun(self) -> int:
+        """How much work was accepted."""
+        return len(self.book)
 
 
 class World:
@@ -80,7 +95,10 @@ class World:
         self._trapping = self.trap.serve()
         self.trap_url = self._trapping.__enter__()
         self.log = LogBook()
+        self.ios: list[IO] = []
+        """The io of each attempt of the cell that is played."""
         _hurry()
+        _listen(self.ios)
 
     def close(self) -> None:
         self._trapping.__exit__(None, None, None)
@@ -97,6 +115,17 @@ def _hurry() -> None:
         return random.uniform(low, high * BACKOFF if low == 0 else high)
 
     vars(retry)["random"] = SimpleNamespace(uniform=uniform)  # all of it that is used
+
+
+def _listen(ios: list[IO]) -> None:
+    """Take down each attempt's io, which is otherwise between the retry loop and the provider."""
+    real = Dispatcher.call
+
+    def call(dispatcher: Dispatcher, operation: str, request: Any, io: IO) -> Any:
+        ios.append(io)
+        return real(dispatcher, operation, request, io)
+
+    setattr(Dispatcher, "call", call)  # noqa: B010  said like this, no type checker minds
 
 
 def play(cell: Cell, world: World) -> Record:
@@ -121,11 +150,14 @@ def play(cell: Cell, world: World) -> Record:
             finish(_one_call(Client(**options), record, folder))
         else:
             anyio.run(_in_loop, options, record, folder, watch, backend=cell.mode)
+        if world.ios:
+            record.outcome, record.attempts = world.ios[-1].outcome, world.ios[-1].meta.attempts
+        world.ios.clear()  # they hold the client's connections
         if not within(1.0, lambda: fake.connections == 0):
             watch.found.append(f"{fake.connections} connections still open at the server")
         watch.check()
         record.arrivals = [seen.at for seen in fake.seen]
-        record.begun = len(fake.book.accepted())
+        record.book = fake.book.accepted()
         record.problems = [str(problem) for problem in fake.problems]
         if fault is not None:
             record.happened = list(fault.happened)
@@ -209,10 +241,12 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
         if record.cell.op.answer == "stream":
             if hasattr(result, "__anext__"):
                 async for event in result:
-                    record.events.append(_kind(event))
+                    _take_down(event, record)
             else:
                 for event in result:
-                    record.events.append(_kind(event))
+                    _take_down(event, record)
+        else:
+            record.named = _own_id(getattr(result, "id", None) or getattr(result, "value", None))
         record.result = result
     except BaseException as error:
         record.error = error
@@ -230,6 +264,21 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
 
 async def _awaited(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
+
+
+def _take_down(event: Any, record: Record) -> None:
+    record.events.append(_kind(event))
+    with suppress(ValueError, AttributeError):  # "[DONE]", and what a fault made of an event
+        document = event.data
+        record.named = _own_id((document.get("response") or document).get("id")) or record.named
+
+
+def _own_id(id: object) -> str | None:
+    """The vendor's own id in the place of a managed one."""
+    for kind in KINDS if isinstance(id, str) else ():
+        with suppress(NotFoundError):
+            return IdCodec().decode(str(id), kind).upstream
+    return id if isinstance(id, str) else None
 
 
 def _kind(event: Any) -> str:

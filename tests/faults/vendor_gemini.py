@@ -38,16 +38,16 @@ GEMINI = Vendor(
     "gemini",
     GeminiSettings,
     by_name(
-        Operation("chat", "POST /openai/chat/completions", "document", "unstored"),
-        Operation("chat-SSE", "POST /openai/chat/completions", "stream", "unstored"),
-        Operation("video create", START, "document", "never"),
+        Operation("chat", "POST /openai/chat/completions", "document", "unstored", entry="chat"),
+        Operation("chat-SSE", "POST /openai/chat/completions", "stream", "unstored", entry="chat"),
+        Operation("video create", START, "document", "never", entry="video"),
         Operation("video get", LOOK, "document", "get"),
         # A film is looked up, and then fetched from where its job says that it is.
         Operation("content: look", LOOK, "document", "get", after=1),
         Operation("content: film", "GET /files/{file}:download", "bytes", "get", before=1, elsewhere=True),
         # The source is looked up before anything is begun: nobody pays for a fault there.
-        Operation("extend: look", LOOK, "document", "never", after=1, looks=True),
-        Operation("extend: start", START, "document", "never", before=1),
+        Operation("extend: look", LOOK, "document", "never", after=1, looks=True, entry="extend"),
+        Operation("extend: start", START, "document", "never", before=1, entry="extend"),
     ),
     {
         "chat": lambda c, _: c.chat_completions(**TALK),

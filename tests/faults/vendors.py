@@ -40,6 +40,8 @@ class Operation:
     """Whether that request only looks, though the operation begins something."""
     elsewhere: bool = False
     """Whether that request goes where the vendor's answer says, so that the address may be a bad one."""
+    entry: str = ""
+    """What is on the bill for the whole operation, in the words of the fake's book; empty if it costs nothing."""
 
     @property
     def mutates(self) -> bool:

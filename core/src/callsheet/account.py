@@ -102,6 +102,13 @@ class Account:
     tag: bytes = field(init=False, repr=False)
     """8 bytes that stand for the account in managed ids; the first 3 for the provider."""
 
+    secrets: tuple[str, ...] = field(init=False, repr=False, eq=False)
+    """What must not appear in any text: see `ProviderSettings.secrets`."""
+
+    @secrets.default
+    def _secrets_of_settings(self) -> tuple[str, ...]:
+        return tuple(self.settings.secrets())
+
     @tag.default
     def _default_tag(self) -> bytes:
         return self.provider_tag(self.provider) + _tag(self.id, 5)

@@ -93,12 +93,8 @@ class IO:
     sent: list[Sent] = field(factory=list, init=False)
     answered: bool = field(default=False, init=False)
     """Whether the request that was sent last got an answer, of whatever kind."""
-    _secrets: list[str] = field(init=False, repr=False)
     _credentials: list[str] = field(factory=list, init=False, repr=False)
     _opened: list[ByteStream] = field(factory=list, init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._secrets = self.account.settings.secrets()
 
     async def send(self, request: Request, max_bytes: int = 32 * MEGABYTE) -> Reply:
         """Send a request and read its whole answer.
@@ -270,7 +266,7 @@ class IO:
 
     def secrets(self) -> list[str]:
         """The account's secrets, and what was shown as credential: an ephemeral key, a token that was fetched."""
-        return [*self._secrets, *self._credentials]
+        return [*self.account.secrets, *self._credentials]
 
     def _error(self, reply: Reply) -> Exception:
         """What the provider makes of an error answer; the status as it stands if it makes nothing of it."""

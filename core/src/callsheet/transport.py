@@ -62,13 +62,17 @@ class _Progress:
         self.connecting = False
         self.sending = False
 
-    def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if ".receive_response_" in event and not event.endswith(".started"):
+            # httpcore logs this dictionary next, at DEBUG, and an answer's headers, or its bytes in an error, may repeat
+            # the key. The loggers are the whole program's, and not ours to silence: so they are left nothing to tell.
+            info.clear()
         if event.startswith(("connection.", "socks5.", "proxy.")):
             self.connecting = True
         elif event.endswith("send_request_headers.started"):
             self.sending = True
 
-    async def awaited(self, event: str, info: Mapping[str, Any]) -> None:
+    async def awaited(self, event: str, info: dict[str, Any]) -> None:
         self(event, info)
 
     def may_have_arrived(self, error: BaseException) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import anyio
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet_gateway.drain import Drain
@@ -25,6 +25,7 @@ from callsheet_gateway.request_record import RequestRecord
 __all__ = ["Guard"]
 
 _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+?)\.?)(:[0-9]{1,5})?")
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 _LINGER = 1.0
 """Seconds."""
 _MOST_UNWANTED = 48 * 1024
@@ -75,12 +76,11 @@ class Guard:
             nonlocal answered_in_full, lingers
             if message["type"] == "http.response.start":
                 record.status, record.first_byte = message["status"], record.elapsed()
-                answered = MutableHeaders(scope=message)
-                answered["x-request-id"] = record.id
-                answered["x-content-type-options"] = "nosniff"
+                added = [(b"x-request-id", record.id.encode()), _NO_SNIFFING]
                 # Where a body was not read the server would read, and throw away, all that is still to come.
                 if not body_is_there or self.drain.begun:
-                    answered["connection"] = "close"
+                    added.append((b"connection", b"close"))
+                message = {**message, "headers": [*message["headers"], *added]}
             else:
                 record.sent += len(message.get("body", b""))
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")

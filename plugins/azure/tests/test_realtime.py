@@ -26,6 +26,7 @@ async def test_a_client_secret(client: Any, fake: AzureWire) -> None:
         "session": {"type": "realtime", "model": "rt-1", "instructions": "Be kind."},
     }
     assert (seen.path, seen.query) == ("/openai/v1/realtime/client_secrets", [])
+    assert seen.headers["openai-safety-identifier"] == "user-1"
     assert seen.headers["host"] == "res-1.openai.azure.com"
     assert secret.value.startswith("ek_")
     assert secret.value not in repr(secret)
@@ -39,6 +40,7 @@ async def test_a_secret_of_which_only_the_value_is_said(asked: int | None, lifet
         client = mode.client(None, "azure", registry=registry(), base_url=server.url)
         secret = await client.mint_realtime_secret(model="rt-1", expires_after=asked)
         assert (secret.value, len(server.seen)) == ("ek_only-1", 1)
+        assert "openai-safety-identifier" not in server.seen[0].headers
         assert secret.expires_at == pytest.approx(time.time() + lifetime, abs=5)
 
 

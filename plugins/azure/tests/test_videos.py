@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from core.tests.conftest import Mode
-from plugins.azure.tests.conftest import azure_client
+from plugins.azure.tests.conftest import ROOT, azure_client, registry
+from plugins.openai.tests.calls import Canned
 
-from callsheet import APIStatusError, NotFoundError
+from callsheet import APIStatusError, BadRequestError, NotFoundError
 from callsheet.testing import Fault, Seen
 from callsheet_azure.wire import AzureWire
 
@@ -128,6 +129,26 @@ async def test_of_whom_that_is_not_told(host: str, status: int, mode: Mode, fake
     with pytest.raises(APIStatusError) as caught:
         await client.list_videos()
     assert "sora" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"code": "moderation_blocked"},
+        {"code": "content_filter"},
+        {"code": "400", "innererror": {"code": "ResponsibleAIPolicyViolation"}},
+        {"code": "invalid_value", "param": "seconds"},
+    ],
+)
+@pytest.mark.parametrize("mode", ["blocking"], indirect=True)
+async def test_who_looked_at_a_request_still_serves_it(said: Any, mode: Mode) -> None:
+    canned = Canned(400, {"error": {"message": "No.", **said}})
+    client = mode.client(None, "azure", registry=registry(), base_url=ROOT, transport=canned)
+    with pytest.raises(BadRequestError, match=r"^No\.$"):
+        await client.generate_video(model="film-1", prompt="A fox")
+    canned.document = {"error": {"message": "No.", "code": "400", "param": "model"}}
+    with pytest.raises(BadRequestError, match=RETIRED):
+        await client.generate_video(model="film-1", prompt="A fox")
 
 
 async def test_other_operations_do_not_speak_of_sora(client: Any, fake: AzureWire) -> None:

@@ -245,6 +245,15 @@ async def test_what_no_provider_takes(client: Any, server: Server, call: Any) ->
     assert server.seen == []
 
 
+@pytest.mark.parametrize("named", ["é", "a\r\nx-evil: 1", " padded ", "half \ud800"])
+async def test_a_user_that_no_header_can_name(client: Any, server: Server, named: str) -> None:
+    with pytest.raises(BadRequestError, match="travels in a header") as caught:
+        await client.mint_realtime_secret(model="m", safety_identifier=named)
+    assert (caught.value.param, caught.value.code) == ("safety_identifier", "invalid_value")
+    assert caught.value.provider == "openai"
+    assert server.seen == []
+
+
 @pytest.mark.parametrize("source", ["iterable", "file"])
 async def test_a_film_of_100_mb_is_streamed(client: Any, server: Server, tmp_path: Any, source: str) -> None:
     serve(server, "create_character")

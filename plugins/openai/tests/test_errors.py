@@ -70,6 +70,8 @@ ROWS = [
     Row(400, said("context_length_exceeded", param="input"), BadRequestError, "context_length_exceeded", "input"),
     Row(400, said("moderation_blocked", "image_generation_user_error"), BadRequestError, "moderation_blocked"),
     Row(400, FILTER, BadRequestError, "content_filter", "prompt", message="The response was filtered due to the prompt."),
+    Row(400, said(None), BadRequestError, lookups=3, headers=GO),
+    Row(404, said("not_found"), NotFoundError, "not_found", lookups=3, headers=GO),
     Row(401, said("invalid_api_key"), AuthenticationError, "invalid_api_key"),
     Row(401, {"error": {"code": "401", "message": "Access denied."}}, AuthenticationError, "401", message="Access denied."),
     Row(401, {"statusCode": 401, "message": "Access denied."}, AuthenticationError, message="Access denied."),
@@ -174,25 +176,49 @@ async def test_openai_itself_has_no_videos_any_more(mode: Mode, name: str, host:
     assert len(canned.seen) == 1
 
 
+THERE = "https://api.openai.com/v1"
+
+
 @pytest.mark.parametrize("mode", ["blocking"], indirect=True)
 @pytest.mark.parametrize(
-    ("base", "status", "told"),
+    ("base", "status", "said", "told"),
     [
-        ("https://api.openai.com/v1", 400, True),
-        ("https://api.openai.com/v1", 410, True),
-        ("https://api.openai.com/v1", 500, False),  # that passes
-        ("https://api.openai.com/v1", 401, False),  # the key comes first
-        ("https://api.openai.com/v1", 429, False),
-        ("https://api.openai.com.example/v1", 404, False),
-        ("https://notapi.openai.com/v1", 404, False),
-        ("https://example.com/api.openai.com/v1", 404, False),
+        (THERE, 400, {}, True),
+        (THERE, 410, {}, True),
+        (THERE, 400, {"code": "invalid_value", "param": "model"}, True),
+        (THERE, 404, {"code": "model_not_found", "param": "model"}, True),
+        (THERE, 404, {"code": "not_found"}, True),  # nothing was named: it is the operation that is not there
+        (THERE, 500, {}, False),  # that passes
+        (THERE, 401, {}, False),  # the key comes first
+        (THERE, 429, {}, False),
+        # Somebody looked at the request.
+        (THERE, 400, {"code": "moderation_blocked", "type": "image_generation_user_error"}, False),
+        (THERE, 400, {"type": "moderation_blocked"}, False),
+        (THERE, 400, {"code": "content_filter", "param": None}, False),
+        (THERE, 403, {"code": "content_policy_violation"}, False),
+        (THERE, 400, {"code": "invalid_value", "param": "seconds"}, False),
+        (THERE, 400, {"param": "prompt"}, False),
+        ("https://api.openai.com.example/v1", 404, {}, False),
+        ("https://notapi.openai.com/v1", 404, {}, False),
+        ("https://example.com/api.openai.com/v1", 404, {}, False),
     ],
 )
-async def test_of_whom_retirement_is_told(mode: Mode, base: str, status: int, told: bool) -> None:
-    client = conftest.openai_client(mode, base, transport=Canned(status, {"error": {"message": "No."}}))
+async def test_of_whom_retirement_is_told(mode: Mode, base: str, status: int, said: Any, told: bool) -> None:
+    client = conftest.openai_client(mode, base, transport=Canned(status, {"error": {"message": "No.", **said}}))
     with pytest.raises(APIStatusError, match="No") as caught:
         await CALLS["generate_video"].ask(client)
     assert ("2026-09-24" in str(caught.value)) == told
+    assert (str(caught.value) == "No.") != told
+
+
+@pytest.mark.parametrize("code", ["not_found", "video_not_found", None, "404"])
+@pytest.mark.parametrize("name", ["get_video", "download_video", "remix", "delete_video", "get_character"])
+@pytest.mark.parametrize("mode", ["blocking"], indirect=True)
+async def test_an_id_that_somebody_looked_for(mode: Mode, name: str, code: str | None) -> None:
+    canned = Canned(404, {"error": {"message": "No such thing.", "code": code}})
+    with pytest.raises(NotFoundError) as caught:
+        await CALLS[name].ask(conftest.openai_client(mode, THERE, transport=canned))
+    assert (str(caught.value) == "No such thing.") == (code in {"not_found", "video_not_found"})
 
 
 async def test_a_failed_job_is_a_video_and_an_error_only_to_who_waits(client: Any, server: Server) -> None:

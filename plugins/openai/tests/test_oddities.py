@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from core.tests.offers import ANSWER, OFFER
 from core.tests.server import Server, bytes_answer, json_answer, sse_answer
+from plugins.openai.tests.calls import VIDEO
 
 from callsheet import APIError, APIResponseValidationError
 
@@ -81,6 +82,43 @@ async def test_a_transcription_names_its_model_further_inside(client: Any, serve
     own = {"type": "transcription", "audio": {"input": {"transcription": {"model": "own", "language": "de"}}}}
     await client.mint_realtime_secret(model="hear-1", session=own)
     assert server.seen[-1].json()["session"] == own
+
+
+@pytest.mark.parametrize("named", ["user-5f1d", None, ""])
+async def test_a_secrets_user_is_named_in_a_header(client: Any, server: Server, named: str | None) -> None:
+    server.on("/v1/realtime/client_secrets", json_answer({"value": "ek_1", "expires_at": 1}))
+    await client.mint_realtime_secret(model="m", safety_identifier=named)
+    assert server.seen[-1].headers.get("openai-safety-identifier") == (named or None)
+    assert server.seen[-1].json() == {"session": {"type": "realtime", "model": "m"}}
+
+
+SPELLED = {
+    "pending": "queued",
+    "processing": "in_progress",
+    "running": "in_progress",
+    "succeeded": "completed",
+    "cancelled": "cancelled",
+    "hibernating": "hibernating",
+}
+
+
+@pytest.mark.parametrize("theirs", SPELLED)
+async def test_how_other_servers_spell_a_jobs_status(client: Any, server: Server, theirs: str) -> None:
+    ours, at = SPELLED[theirs], {"provider": "openai"}
+    job = {**VIDEO, "status": theirs}
+    for path in ("videos/v1", "videos/edits", "videos/extensions", "videos/v1/remix"):
+        server.on(f"/v1/{path}", json_answer(job))
+    server.on("/v1/videos", json_answer(job), json_answer({"data": [job, {**job, "status": "failed"}]}))
+    made = await client.generate_video(prompt="A fox", model="m")
+    assert [video.status for video in (await client.list_videos()).data] == [ours, "failed"]
+    assert [
+        made.status,
+        (await client.get_video(video_id="v1", **at)).status,
+        (await client.edit(video="v1", prompt="teal", **at)).status,
+        (await client.extend(video="v1", prompt="on", **at)).status,
+        (await client.remix(video_id="v1", prompt="on", **at)).status,
+    ] == [ours] * 5
+    assert made.finished == (ours in {"completed", "cancelled"})
 
 
 async def test_a_secret_that_is_empty_is_none(client: Any, server: Server) -> None:

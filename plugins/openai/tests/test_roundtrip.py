@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -32,26 +32,57 @@ ANY_CHARACTER = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, ma
 
 
 class Echo:
-    """A client, and a server that answers it with what it is told."""
+    """A client, and a server that answers it with what it is told: in responses, or in chat."""
+
+    path, head, tail = "/v1/responses", '{"model":"m-1","input":', "}"
 
     def __init__(self, client: Client, server: Server) -> None:
         self.client, self.server = client, server
 
+    def document(self) -> dict[str, Any]:
+        """An answer, with a mark where the items belong."""
+        return RESPONSE | {"output": "HERE"}
+
+    def asked(self, items: Any) -> Any:
+        """The items of the answer to these."""
+        return self.client.responses(model="openai/m-1", input=items).output
+
     def answered(self, items: str) -> list[Any]:
-        """The output of a response whose output is this JSON text."""
-        document = json.dumps(RESPONSE | {"output": "HERE"}).replace('"HERE"', items)
-        self.server.on("/v1/responses", bytes_answer(document.encode(), content_type="application/json"))
-        return self.client.responses(model="openai/m-1", input="Hi").output
+        """The items of an answer whose items are this JSON text."""
+        document = json.dumps(self.document()).replace('"HERE"', items)
+        self.server.on(self.path, bytes_answer(document.encode(), content_type="application/json"))
+        came: list[Any] = self.asked([])
+        return came
 
     def sent(self, items: list[Any]) -> str:
         """How these items stand in the body of the next request."""
         self.server.seen.clear()
-        self.client.responses(model="openai/m-1", input=items)
+        self.asked(items)
         body = self.server.seen[0].body.decode("utf-8")
-        head, tail = '{"model":"m-1","input":', "}"
-        assert body.startswith(head)
-        assert body.endswith(tail)
-        return body[len(head) : -len(tail)]
+        assert body.startswith(self.head)
+        assert body.endswith(self.tail)
+        return body[len(self.head) : -len(self.tail)]
+
+
+class ChatEcho(Echo):
+    """The items are the parts of a message."""
+
+    path = "/v1/chat/completions"
+    head, tail = '{"model":"m-1","messages":[{"role":"assistant","refusal":null,"content":', "}]}"
+    message: ClassVar[dict[str, Any]] = {"role": "assistant", "refusal": None, "content": "HERE"}
+
+    def document(self) -> dict[str, Any]:
+        return CHAT | {"choices": [{"index": 0, "message": self.message, "finish_reason": "stop"}]}
+
+    def asked(self, items: Any) -> Any:
+        messages = [{**self.message, "content": items}]
+        return self.client.chat_completions(model="openai/m-1", messages=messages).choices[0]["message"]["content"]
+
+
+@pytest.fixture(scope="module", params=[Echo, ChatEcho], ids=["responses", "chat"])
+def each(request: pytest.FixtureRequest) -> Iterator[Echo]:
+    with Server() as server, Client("openai/m-1", api_key="sk-any-0123", base_url=f"{server.url}/v1") as client:
+        yield request.param(client, server)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +100,11 @@ def exactly(text: str) -> str:
 @given(items=st.lists(ITEMS, max_size=3), spelled=st.booleans())
 @example(items=[{"n": [2**63, -0.0, 0.1, 1e22, 5e-324], "phase": None, "t": "\ud800\u2028\x00", "": {}}], spelled=True)
 @example(items=[{"b": 1, "a": True, "c": 1.0, "d": [[[]]]}], spelled=False)
-def test_items_go_back_as_they_came(echo: Echo, items: list[Any], spelled: bool) -> None:
+def test_items_go_back_as_they_came(each: Echo, items: list[Any], spelled: bool) -> None:
     wire = json.dumps(items, ensure_ascii=spelled or "\\ud" in json.dumps(items))
-    came = echo.answered(wire)
+    came = each.answered(wire)
     assert json.dumps(came) == json.dumps(items)
-    assert exactly(echo.sent(came)) == exactly(wire)
+    assert exactly(each.sent(came)) == exactly(wire)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +123,8 @@ def test_items_go_back_as_they_came(echo: Echo, items: list[Any], spelled: bool)
         ('[{"n":' + "7" * 4300 + "}]", None),
     ],
 )
-def test_pinned(echo: Echo, wire: str, back: str | None) -> None:
-    assert echo.sent(echo.answered(wire)) == (wire if back is None else back)
+def test_pinned(each: Echo, wire: str, back: str | None) -> None:
+    assert each.sent(each.answered(wire)) == (wire if back is None else back)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
@@ -109,10 +140,11 @@ def test_what_is_no_number_arrives_and_does_not_go_back(echo: Echo, number: str)
     assert echo.server.seen == []
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("wire", ["9" * 5000, "-" + "9" * 5000, "1e5000", "[" * 100_000])
-def test_what_can_not_be_read_is_an_error_of_ours(echo: Echo, wire: str) -> None:
+def test_what_can_not_be_read_is_an_error_of_ours(each: Echo, wire: str) -> None:
     with pytest.raises(APIResponseValidationError):
-        echo.answered(f'[{{"n":{wire}}}]')
+        each.answered(f'[{{"n":{wire}}}]')
 
 
 def test_null_is_not_absent(echo: Echo) -> None:
@@ -132,6 +164,7 @@ def test_null_is_not_absent(echo: Echo) -> None:
 @settings(max_examples=40, deadline=None)
 @given(text=ANY_CHARACTER)
 @example(text='"; filename="x"\r\n\r\n--')
+@example(text=" x \n")
 @example(text="\x00\x7f\u2028\ufeff\U0001f98a\r\n\t'\\%22")
 def test_any_text_arrives_unchanged(echo: Echo, text: str) -> None:
     serve_all(echo.server)
@@ -153,8 +186,20 @@ def test_any_text_arrives_unchanged(echo: Echo, text: str) -> None:
     }
     client.generate_video(model=model, prompt=prompt, input_reference=("a.png", b"png"))
     assert parse_form(seen[-1].headers["content-type"], seen[-1].body)[1].text == prompt
-    client.remix(video_id="video_68f1a3c2b4d081909c5e", prompt=prompt, provider="openai")
+    film = "video_68f1a3c2b4d081909c5e"
+    client.remix(video_id=film, prompt=prompt, provider="openai")
     assert seen[-1].json() == {"prompt": prompt}
+    client.edit(video=film, prompt=prompt, provider="openai")
+    assert seen[-1].json() == {"video": {"id": film}, "prompt": prompt}
+    client.edit(video=("film.mp4", b"film"), prompt=prompt, model=model)
+    assert {part.name: part.text for part in parse_form(seen[-1].headers["content-type"], seen[-1].body)}[
+        "prompt"
+    ] == prompt
+    client.extend(video=film, prompt=prompt, seconds=8, provider="openai")
+    assert seen[-1].json() == {"video": {"id": film}, "prompt": prompt, "seconds": "8"}
+    messages = [{"role": "user", "content": text, "name": text}, {"role": "assistant", "content": None, text: text}]
+    client.chat_completions(model=model, messages=messages)
+    assert seen[-1].json() == {"model": "m-1", "messages": messages}
 
 
 @settings(max_examples=40, deadline=None)

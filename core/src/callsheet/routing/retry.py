@@ -1,8 +1,9 @@
 """The one retry loop. What may be sent again is decided by the operation table and by what io saw happen.
 
 A request that may have started paid work is never sent twice unless it provably did not arrive - except chat and
-responses that are not stored, of which a lost answer leaves nothing behind but its price. Attempts end at three, at the
-call's deadline, at the account's budget, and wherever the upstream says so.
+responses that are not stored, of which a lost answer leaves nothing behind but its price. A look, which costs nothing,
+follows the upstream's own word, whatever its status. Attempts end at three, at the call's deadline, at the account's
+budget, and wherever the upstream says so.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ def _allowed(operation: Operation, request: OperationRequest, error: APIError, i
     if promised or (turned_away and operation.after_rejection == "always"):
         # io has noted the refusal as such; what the same attempt sent before may have been accepted.
         return io.outcome != "maybe" or operation.may_resend_blindly(request, number)
+    if error.should_retry and operation.method == "GET" and not operation.billable:
+        return True
     return _is_ambiguous(error) and operation.may_resend_blindly(request, number)
 
 

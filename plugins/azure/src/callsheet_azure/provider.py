@@ -82,9 +82,9 @@ class AzureProvider(OpenAIProvider):
         """An error among events; an answer that was filtered as ContentFilterError."""
         return filter_error(super().error_in_answer(said, body))
 
-    def _explain_retirement(self, error: APIStatusError) -> None:
-        if error.code != "content_filter":  # who filters a prompt still serves it
-            super()._explain_retirement(error)
+    def looked_at(self, error: APIStatusError) -> bool:
+        """As at OpenAI, and where Azure's filters say so in their own way."""
+        return super().looked_at(error) or filter_error(error) is not error
 
     def call_query(self, request: RelaySDP) -> dict[str, object]:
         """`webrtcfilter=on` lets only a few kinds of events reach the browser."""

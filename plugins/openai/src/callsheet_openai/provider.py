@@ -29,6 +29,11 @@ VIDEO_OPERATIONS = tuple(name for name, operation in OPERATIONS.items() if opera
 IT_IS_GONE = {400, 403, 404, 410}
 """What a server may answer where it serves something no longer; the rest passes, or has other reasons."""
 
+LOOKED_AT = {"moderation_blocked", "content_filter", "content_policy_violation"}
+"""Codes of who has read what was asked for, and so still serves it."""
+LOOKED_FOR = {"not_found", "video_not_found"}
+"""Codes of who has looked for the video or character that the address names."""
+
 
 class OpenAIProvider(Videos, Realtime, Text):
     """Speaks OpenAI's wire format, to OpenAI or to whom `base_url` names. Any model's name will do."""
@@ -60,9 +65,16 @@ class OpenAIProvider(Videos, Realtime, Text):
         error = envelope_error(reply)
         if {error.code, _type_of(error.body)} & NO_USE_IN_RETRYING:
             error.should_retry = False
-        if reply.url.startswith("/videos") and reply.status in IT_IS_GONE:
+        gone = reply.url.startswith("/videos") and reply.status in IT_IS_GONE
+        looked_for = reply.url != "/videos" and error.code in LOOKED_FOR
+        if gone and not looked_for and not self.looked_at(error):
             self._explain_retirement(error)
         return error
+
+    def looked_at(self, error: APIStatusError) -> bool:
+        """Whether an error tells that somebody read the request: then it is not retirement that it is about."""
+        about = None if error.param == "model" else error.param
+        return bool(about) or bool({error.code, _type_of(error.body)} & LOOKED_AT)
 
     def _explain_retirement(self, error: APIStatusError) -> None:
         host = urlsplit(self.settings.base_url or "").hostname or ""

@@ -27,6 +27,7 @@ from callsheet import (
     path_segment,
     whole,
 )
+from callsheet.headers import can_be_sent
 
 __all__ = ["Realtime", "session_of"]
 
@@ -46,6 +47,12 @@ class Realtime(Provider):
             document.pop(name, None)
         document = {name: value for name, value in document.items() if value is not None}
         headers = {"openai-safety-identifier": request.safety_identifier} if request.safety_identifier else {}
+        if not all(can_be_sent(name, value) for name, value in headers.items()):
+            raise BadRequestError(
+                "safety_identifier travels in a header: ASCII without line breaks, and no blank at its ends",
+                param="safety_identifier",
+                code="invalid_value",
+            )
         reply = await io.send(Request("POST", "/realtime/client_secrets", headers, body=Body.json(document)))
         # Of Azure's answer only `value` is documented: then the key lives as long as was asked for, or OpenAI's default.
         lifetime = request.expires_after.seconds if request.expires_after else DEFAULT_LIFETIME
