@@ -115,7 +115,12 @@ def wrong(read, tmp_path):
             f"{ONE}gateway: {{max_spool: 2GiB}}",
             "gateway.max_spool: a whole number of 1048576 or more is wanted, not a text",
         ),
-        (f"{ONE}gateway: {{unread_seconds: 0.5}}", "gateway.unread_seconds: a number of 1 or more is wanted"),
+        (f"{ONE}gateway: {{max_memory: 1048576}}", "gateway.max_memory: a whole number of 33554432 or more is wanted"),
+        (f"{ONE}gateway: {{unread_seconds: 0.5}}", "gateway.unread_seconds: a number from 1 to 86400 is wanted"),
+        *(
+            (f"{ONE}gateway: {{{name}: 86401}}", f"gateway.{name}: a number from {least} to 86400 is wanted")
+            for name, least in (("unread_seconds", 1), ("notice_seconds", 0), ("grace_seconds", 0))
+        ),
         (
             f"{ONE}gateway:\n  max_request_per_key: 9",
             "config.yaml:3: gateway: unknown key 'max_request_per_key'. Did you mean 'max_requests_per_key'?",

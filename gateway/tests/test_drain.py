@@ -7,7 +7,7 @@ import json
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,36 @@ async def test_what_takes_too_long_is_told_so(tmp_path: Path) -> None:
             assert "Traceback" not in said
 
 
+async def test_the_end_before_a_first_event_and_beside_a_job(tmp_path: Path) -> None:
+    """A stream that has sent nothing has a status still. A job's progress hears of the end as other streams do, and does
+    not take it for one more outage.
+    """
+    with Server() as upstream:
+        upstream.on("/v1/chat/completions", _begins_late)
+        upstream.on("/v1/videos", json_answer({"id": "v_1", "object": "video", "status": "queued"}))
+        upstream.on("/v1/videos/v_1", json_answer({"id": "v_1", "object": "video", "status": "in_progress"}))
+        with gateway(tmp_path, upstream, notice_seconds=0, grace_seconds=1) as (process, url, errors):
+            async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+                id = (await client.post("/videos", json={"model": "m", "prompt": "A fox"})).json()["id"]
+                watched = asyncio.create_task(client.get(f"/videos/{id}/events"))
+                asked = asyncio.create_task(client.post("/chat/completions", json=ASKED))
+                await asyncio.sleep(2.5)  # the job is looked at a second time
+                began = time.monotonic()
+                process.send_signal(signal.SIGTERM)
+                refused, progress = await asked, await watched
+            assert 0.9 < time.monotonic() - began < 1.6  # the event would come after 1.8 seconds
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "ending")
+            assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
+            first, last = progress.text.strip().split("\n\n")
+            assert first.startswith("event: video.in_progress\n")
+            assert last.startswith("event: error\n")
+            assert json.loads(last.partition("data: ")[2])["error"]["code"] == "ending"
+            assert await asyncio.to_thread(process.wait, 10) == 0
+            said = errors.read_text()
+            assert "Requests that were cut off: 2." in said
+            assert "ERROR" not in said
+
+
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Server() as upstream:
         upstream.on("/v1/chat/completions", streams_of(1000, 0.1))
@@ -197,4 +227,14 @@ async def test_what_is_being_bought_is_waited_for_and_written_down(tmp_path: Pat
 
 async def _never(exchange: Exchange) -> None:
     await exchange.body()
+    await exchange.gone()
+
+
+async def _begins_late(exchange: Exchange) -> None:
+    """An event comes 4.3 seconds after the request."""
+    await exchange.body()
+    await exchange.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    await asyncio.sleep(4.3)
+    with suppress(ConnectionError):
+        await exchange.chunk(b"data: %s\n\n" % json.dumps(CHUNK).encode())
     await exchange.gone()

@@ -21,6 +21,7 @@ from callsheet.envelope import error_in_answer
 from callsheet.event_stream import Checked
 from callsheet.jsontext import decode, encode
 from callsheet_gateway.documents import JSONDocument
+from callsheet_gateway.request_record import RequestRecord
 from callsheet_gateway.streaming import Begun, chat_frames, response_frames
 
 CHUNKS = [f'data: {{"model":"m","n":{number}}}\n\n'.encode() for number in range(200)]
@@ -31,7 +32,8 @@ ASKED = {"model": "odd/m", "messages": [], "stream": True}
 def frames_of(kind: Any, pieces: list[bytes], make: Any) -> list[bytes]:
     async def collected() -> list[bytes]:
         stream, _ = stream_of(pieces, kind)
-        return [piece async for piece in make(await Begun.of(stream))]
+        scope = {"type": "http", "state": {"record": RequestRecord("req_1", "POST")}}
+        return [piece async for piece in make(await Begun.of(stream, scope))]
 
     return anyio.run(collected)
 
@@ -127,7 +129,10 @@ def test_who_takes_nothing_gets_nothing_more(http: httpx.Client, monkeypatch: py
         left = still
         while left > 0 and source.taken == still:
             left -= len(connection.recv(65536))
-        assert source.taken > still
+        until = time.monotonic() + 5
+        while source.taken == still:
+            assert time.monotonic() < until, "it does not go on"
+            time.sleep(0.01)
     assert source.closed.wait(0.5)
 
 

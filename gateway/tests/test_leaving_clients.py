@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import anyio
 import httpx
 import pytest
+from core.tests.server import Server, json_answer
 from gateway.tests.odd import Odd, over
 
 from callsheet import IO, CreateResponse, GenerateVideo, Response, Video, hookimpl
+from callsheet_gateway import make_client
 
 
 class Slow(Odd):
@@ -79,3 +81,30 @@ def test_who_stays_gets_the_answer_over_the_same_connection(http: httpx.Client) 
     assert http.post("/videos", json={"model": "odd/m", "prompt": "A fox"}).json()["status"] == "queued"
     assert http.get("/videos").json()["data"][0]["prompt"] == "A fox"
     assert not Slow.given_up.is_set()
+
+
+def test_nothing_is_bought_for_who_has_left() -> None:
+    """The vendor turned the first attempt away, and asks to come back: nobody waits for that any more."""
+    with Server() as vendor:
+        busy = json_answer({"error": {"message": "busy"}}, 429, retry_after="1")
+        vendor.on("/v1/videos", busy, json_answer({"id": "v_1", "object": "video", "status": "queued"}))
+        client = make_client(
+            {
+                "model_list": [
+                    {
+                        "model_name": "m",
+                        "litellm_params": {"model": "openai/x", "api_base": f"{vendor.url}/v1", "api_key": "sk-a"},
+                    }
+                ]
+            }
+        )
+        body = b'{"model": "m", "prompt": "A fox"}'
+        with over(Slow, client=client) as http:
+            with socket.create_connection(("127.0.0.1", http.base_url.port or 0), timeout=10) as connection:
+                head = ["POST /v1/videos HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+                connection.sendall("\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body)
+                while not vendor.seen:
+                    time.sleep(0.01)
+                time.sleep(0.2)
+            time.sleep(1.5)
+        assert len(vendor.requests("/v1/videos")) == 1

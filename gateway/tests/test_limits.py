@@ -16,8 +16,8 @@ import pytest
 from gateway.tests.odd import Items, Odd, over
 from pydantic import SecretStr
 
-from callsheet import IO, Event, GenerateVideo, Stream, Video, hookimpl
-from callsheet_gateway.spool import Lease
+from callsheet import IO, Event, GenerateVideo, Response, Stream, Video, hookimpl
+from callsheet_gateway.spool import Spool
 from callsheet_gateway.state import State
 
 MASTER = "sk-master-of-the-tests-0123456789"
@@ -58,13 +58,25 @@ class Callers:
         connection.sendall("\r\n".join(head).encode() + body + (end if length is None else b""))
         return connection
 
+    def begun(
+        self, name: str, body: bytes, kind: str = "application/json", length: int | None = None, digits: int = 1
+    ) -> socket.socket:
+        """A connection over which a body has come, that is to go on to `length`; in chunks without."""
+        connection = socket.create_connection(("127.0.0.1", self.http.base_url.port or 0), timeout=20)
+        path = "responses" if kind == "application/json" else "videos"
+        size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length:0{digits}}"
+        head = [f"POST /v1/{path} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: {self.headers[name]['authorization']}"]
+        connection.sendall("\r\n".join([*head, f"Content-Type: {kind}", size, "", ""]).encode())
+        connection.sendall(b"%x\r\n%s\r\n" % (len(body), body) if length is None else body)
+        return connection
+
     def files(self) -> list[str]:
         """The open files of the spool. They have no name."""
         return [path for path in opened() if path.startswith(str(self.state.folder)) and path.endswith(" (deleted)")]
 
     def nothing_is_left(self) -> bool:
-        held = self.limits.requests.total, self.limits.uploads.total, self.limits.spool.used
-        return held == (0, 0, 0) and not self.files()
+        held = self.limits.requests.total, self.limits.uploads.total, self.limits.spool.used, self.limits.memory.used
+        return held == (0, 0, 0, 0) and not self.files()
 
 
 def opened() -> list[str]:
@@ -188,6 +200,84 @@ def test_the_spool_has_a_quota(tmp_path: Path) -> None:
         assert status_of(first) == 200
 
 
+def document(size: int) -> bytes:
+    """A JSON body of a size."""
+    start, end = b'{"model": "odd/m", "input": "', b'"}'
+    return start + b"a" * (size - len(start) - len(end)) + end
+
+
+@pytest.mark.parametrize("way", ["sized", "in chunks"])
+def test_large_json_has_a_quota(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies in memory: 200 requests of a key with 32 MiB each are 6 GiB."""
+    with calling(tmp_path, max_memory=2 * MB) as callers:
+        held, body = list[int](), document(3 * MB)
+
+        def answered(_: object) -> Response:
+            held.append(callers.limits.memory.used)
+            return Response({})
+
+        monkeypatch.setitem(Odd.does, "responses", answered)
+        first = callers.begun("shop", body[: 2 * MB + 10], length=3 * MB)
+        soon(lambda: callers.limits.memory.used == MB + 10)
+        with callers.begun("bank", document(2 * MB), length=5 * MB if way == "sized" else None) as second:
+            answer = second.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"memory_full" in answer
+        assert b"retry-after: 5\r\n" in answer
+        soon(lambda: callers.limits.memory.used == MB + 10)
+        assert status_of(callers.begun("bank", document(MB), length=MB)) == 200  # a small one is not counted
+        first.sendall(body[2 * MB + 10 :])
+        assert status_of(first) == 200
+        assert held == [MB + 10, 2 * MB]  # as long as the request has it
+
+
+def test_large_json_is_an_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Odd.does, "responses", lambda _: Response({}))
+    with calling(tmp_path, max_uploads_per_key=1) as callers:
+        small, body, end = document(1000), document(2 * MB), b"0\r\n\r\n"
+        with callers.begun("shop", body[: MB + 1]):  # in chunks: it shows when so much has come
+            soon(lambda: callers.limits.uploads.total == 1)
+            for length, digits in ((2 * MB, 1), (2 * MB, 30), (None, 1)):
+                with callers.begun("shop", b"" if length else body, length=length, digits=digits) as second:
+                    answer = second.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 429 ")
+                assert b"too_many_uploads" in answer
+            assert status_of(callers.begun("shop", small, length=1000)) == 200
+            with callers.begun("shop", small) as chunked:
+                chunked.sendall(end)
+                assert chunked.recv(12) == b"HTTP/1.1 200"
+            assert status_of(callers.begun("bank", body, length=2 * MB)) == 200
+        soon(callers.nothing_is_left)
+        monkeypatch.setitem(
+            Odd.does, "responses", lambda _: Stream(Items(Event("message", "{}"), partial(anyio.sleep, 60)))
+        )
+        with callers.begun("shop", body, length=2 * MB) as stream:
+            assert stream.recv(12) == b"HTTP/1.1 200"  # it has come, and is not an upload any more
+            assert status_of(callers.begun("shop", body, length=2 * MB)) == 200
+        soon(callers.nothing_is_left)
+
+
+def test_what_forms_have_in_memory_is_counted(tmp_path: Path) -> None:
+    """Texts, and the beginnings of files: those up to 1 MiB are not on the disk. The first MiB of a form is free."""
+    head = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+    with calling(tmp_path, max_memory=5 * MB) as callers:
+        kind, limits = "multipart/form-data; boundary=x", callers.limits
+        text = head % (b"prompt", b"") + b"a" * (3 * MB)
+        with callers.begun("shop", text, kind, 50 * MB):
+            soon(lambda: limits.memory.used > 2 * MB - 100)
+            assert (limits.spool.used, limits.memory.used <= 2 * MB) == (0, True)
+            with callers.begun("bank", text + b"a" * 2 * MB, kind, 50 * MB) as second:
+                answer = second.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"memory_full" in answer
+        soon(callers.nothing_is_left)
+        files = [head % (name, b'; filename="a.png"') + bytes(2 * MB) + b"\r\n" for name in (b"a", b"b")]
+        with callers.begun("shop", b"".join(files) + head % (b"c", b""), kind, 50 * MB):
+            soon(lambda: limits.spool.used == 4 * MB)
+            assert limits.memory.used == MB
+        soon(callers.nothing_is_left)
+
+
 @pytest.mark.parametrize(
     "way", ["cut short", "reset", "broken", "too big", "a file that nobody takes", "left meanwhile"]
 )
@@ -214,10 +304,10 @@ def test_nothing_is_left_of_an_upload(tmp_path: Path, way: str, monkeypatch: pyt
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: Lease) -> BinaryIO:
+    def full(_: Spool) -> BinaryIO:
         return Path("/dev/full").open("w+b")
 
-    monkeypatch.setattr(Lease, "file", full)
+    monkeypatch.setattr(Spool, "file", full)
     with calling(tmp_path) as callers:
         start, _ = part("input_reference", bytes(3000) + b"\r\n")
         second, end = part("video", bytes(3000))  # what is held back fails again when it is closed

@@ -67,8 +67,10 @@ def test_as_data(check, tmp_path):
         "data_dir": str(tmp_path / "data"),
         "limits": {
             "max_requests": 1000, "max_requests_per_key": 200, "max_uploads_per_key": 4, "max_spool": 2 * 1024**3,
-            "unread_seconds": 180.0, "notice_seconds": 2.0, "grace_seconds": 30.0, "token_seconds": 120,
+            "max_memory": 512 * 1024**2, "unread_seconds": 180.0, "notice_seconds": 2.0, "grace_seconds": 30.0,
+            "token_seconds": 120,
         },
+        "single_use_tokens": True,
     }  # fmt: skip
     limits, database = document["warnings"]
     assert "config.yaml:5: models (entry 1).rpm does nothing yet: limits" in limits
@@ -92,11 +94,19 @@ def test_for_people(check):
         "  master key: none",
         "  at most 200 of them by one key",
         "  at most 2,147,483,648 bytes of uploads on the disk",
+        "  at most 536,870,912 bytes of large bodies in memory",
         "  at most 180 seconds for a client to take something of its answer",
+        "  ephemeral keys: for one call each",
     ):
         assert line in done.stdout.splitlines()
     assert done.stderr.count("warning: ") == 2
     assert not [secret for secret in ("user:pass", "sk-") if secret in done.output]
+
+
+def test_keys_for_more_than_one_call_are_said(check):
+    text = FILE.replace("port: 4321", "single_use_tokens: false")
+    assert "  ephemeral keys: for any number of calls" in check(text).stdout.splitlines()
+    assert json.loads(check(text, "--json").stdout)["gateway"]["single_use_tokens"] is False
 
 
 def test_a_mistake_is_exit_code_1(check):

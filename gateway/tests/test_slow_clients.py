@@ -128,6 +128,37 @@ def test_a_body_that_drips(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_body_that_began_fast_may_not_stand_still(monkeypatch: pytest.MonkeyPatch, drips: bool) -> None:
+    """What came before is no credit: 16 KiB a second would let 4 MB stand still for minutes."""
+    monkeypatch.setattr(bodies, "GRACE", 0.4)
+    with over(Odd) as http, connected(http) as connection:
+        connection.sendall(head("/responses", "Content-Type: application/json", "Content-Length: 8000000"))
+        connection.sendall(b" " * 4_000_000)
+        began = time.monotonic()
+        connection.settimeout(0.1)
+        answer = b""
+        while not answer and time.monotonic() - began < 5:
+            try:
+                if drips:
+                    connection.sendall(b" ")
+                answer = connection.recv(65536)
+            except TimeoutError:
+                pass
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"body_too_slow" in answer
+
+
+def test_a_body_that_comes_steadily_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "GRACE", 0.4)
+    with over(Odd) as http, connected(http) as connection:
+        connection.sendall(head("/responses", "Content-Type: application/json", "Content-Length: 80000"))
+        for _ in range(10):
+            time.sleep(0.15)
+            connection.sendall(b"x" * 8000)
+        assert b"invalid_json" in connection.recv(65536)
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     monkeypatch.setattr(Protocol, "head_seconds", 2.0)
@@ -190,7 +221,11 @@ def test_more_than_the_most_are_told_to_come_back(monkeypatch: pytest.MonkeyPatc
         assert time.monotonic() - began < 1
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_busy")
         assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
-        assert http.get("/health/live").status_code == 200
+        root = str(http.base_url).removesuffix("/v1/")
+        for watched in ("/health/live", "/health/ready", "/metrics"):
+            assert (http.get(watched).status_code, httpx.get(root + watched, trust_env=False).status_code) == (200, 200)
+        for path in ("/models/x/health/live", "/openapi.json", "/videos/x/metrics"):
+            assert http.get(path).status_code == 503, path
         streams.close()  # they leave
         until = time.monotonic() + 5
         while http.get("/models").status_code == 503:

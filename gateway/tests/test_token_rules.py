@@ -151,6 +151,21 @@ def test_calls_count_for_the_key_that_asked_for_the_token(house: House) -> None:
         assert answer[0] == 201
 
 
+def test_calls_are_among_the_most_that_may_be_under_way(house: House) -> None:
+    with house.open(max_requests=1) as http:
+        slow, token = minted(http)[0], minted(http)[0]
+        with socket.create_connection(("127.0.0.1", http.base_url.port or 0)) as connection:
+            head = f"POST /v1/realtime/calls HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {slow}\r\n"
+            connection.sendall(f"{head}Content-Type: application/sdp\r\nContent-Length: 100\r\n\r\nv=0".encode())
+            until = time.monotonic() + 5
+            while http.get("/models").status_code != 503:
+                assert time.monotonic() < until
+            assert called(http, token) == (503, "too_busy")
+        while (answer := called(http, token))[0] == 503:
+            assert time.monotonic() < until + 5
+        assert answer[0] == 201
+
+
 def test_a_key_is_asked_for_its_models_again(house: House) -> None:
     with house.open() as http:
         made = http.post("/keys", json={"name": "b", "models": ["odd/m"]}).json()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -14,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from gateway.tests.odd import Items, Odd, over
+from gateway.tests.serving import launched
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
@@ -29,6 +32,7 @@ from callsheet import (
     hookimpl,
 )
 from callsheet_gateway.access_log import AccessLog, line_of
+from callsheet_gateway.log_writer import LogWriter
 from callsheet_gateway.request_record import RequestRecord
 from callsheet_gateway.resources import Resources
 from callsheet_gateway.state import State
@@ -57,24 +61,37 @@ class Vendor(Odd):
         return Video(id="v_1", status="queued")
 
 
-@pytest.fixture
-def out() -> io.StringIO:
-    return io.StringIO()
+class Out:
+    """What was written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.writer = LogWriter(self.write)
+
+    def write(self, content: bytes) -> None:
+        self.text += content.decode()
 
 
 @pytest.fixture
-def http(tmp_path: Path, out: io.StringIO) -> Iterator[httpx.Client]:
-    with over(Vendor, state=State(tmp_path), access_log=AccessLog(out), master_key=SecretStr(MASTER)) as client:
+def out() -> Iterator[Out]:
+    made = Out()
+    yield made
+    made.writer.close()
+
+
+@pytest.fixture
+def http(tmp_path: Path, out: Out) -> Iterator[httpx.Client]:
+    with over(Vendor, state=State(tmp_path), access_log=AccessLog(out.writer), master_key=SecretStr(MASTER)) as client:
         yield client
 
 
-def lines(out: io.StringIO, count: int) -> list[dict[str, Any]]:
+def lines(out: Out, count: int) -> list[dict[str, Any]]:
     """The access log's lines, once there are so many."""
     until = time.monotonic() + 5
-    while len(out.getvalue().splitlines()) < count:
-        assert time.monotonic() < until, out.getvalue()
+    while len(out.text.splitlines()) < count:
+        assert time.monotonic() < until, out.text
         time.sleep(0.01)
-    return [json.loads(line) for line in out.getvalue().splitlines()]
+    return [json.loads(line) for line in out.text.splitlines()]
 
 
 def figures(http: httpx.Client) -> dict[tuple[str, str], float]:
@@ -87,7 +104,7 @@ def figures(http: httpx.Client) -> dict[tuple[str, str], float]:
     }
 
 
-def test_a_line_for_each_request(http: httpx.Client, out: io.StringIO) -> None:
+def test_a_line_for_each_request(http: httpx.Client, out: Out) -> None:
     secret = http.post("/keys", json={"name": "Ann's", "owner": "ann"}, headers=ADMIN).json()
     ann = {"authorization": f"Bearer {secret['key']}"}
     answer = http.post("/chat/completions", json=ASKED, headers=ann)
@@ -113,12 +130,12 @@ def test_a_line_for_each_request(http: httpx.Client, out: io.StringIO) -> None:
         "chat_completions", "invalid_api_key", None, None, 0,
     )  # fmt: skip
     assert (look["route"], look["status"], look["error"]) == ("get_video", 404, "not_found")
-    assert (nowhere["route"], nowhere["status"]) == (None, 404)
+    assert (nowhere["route"], nowhere["status"], nowhere["error"]) == (None, 404, "unknown_route")
     for secret_text in (secret["key"], MASTER, "sk-of-a-stranger", "of-a-query", "sk-in-a-path", "nobody's business"):
-        assert secret_text not in out.getvalue()
+        assert secret_text not in out.text
 
 
-def test_attempts_and_failures_are_told(http: httpx.Client, out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attempts_and_failures_are_told(http: httpx.Client, out: Out, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: 0.0)
     answer = http.post("/chat/completions", json={**ASKED, "model": "odd/n"}, headers=ADMIN)
     (line,) = lines(out, 1)
@@ -130,7 +147,7 @@ def test_attempts_and_failures_are_told(http: httpx.Client, out: io.StringIO, mo
     assert not any(name == "callsheet_refusals_total" for name, _ in figured)
 
 
-def test_streams_count_to_their_end(http: httpx.Client, out: io.StringIO) -> None:
+def test_streams_count_to_their_end(http: httpx.Client, out: Out) -> None:
     answer = http.post("/chat/completions", json={**ASKED, "stream": True}, headers=ADMIN)
     (line,) = lines(out, 1)
     assert line["sent_bytes"] == len(answer.content) > 0
@@ -155,7 +172,8 @@ def test_figures(http: httpx.Client) -> None:
     assert after["callsheet_requests_total", "none,404"] == 30
     assert after["callsheet_requests_total", "get_video,404"] == 30
     assert after["callsheet_requests_total", "responses,404"] == 30
-    assert after["callsheet_refusals_total", "missing_api_key"] == 1
+    for code, number in {"missing_api_key": 1, "unknown_route": 30, "not_found": 30, "model_not_found": 30}.items():
+        assert after["callsheet_refusals_total", code] == number
     assert after["callsheet_made_total", "video"] == 1
     assert after["callsheet_request_duration_seconds_count", "chat_completions"] == 2
     assert after["callsheet_first_byte_seconds_count", "generate_video"] == 1
@@ -216,39 +234,55 @@ def test_many_who_ask_write_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(probes) == 1
 
 
-class _Stuck(io.StringIO):
-    """Takes nothing until it is let go: a pipe that nobody reads."""
+def test_a_log_that_nobody_reads_holds_up_nobody(tmp_path: Path) -> None:
+    """Nor does it hold up the end. A pipe takes 64 KiB."""
+    errors, unread = os.pipe()[::-1]
+    process, said = launched(tmp_path, errors, "--access-log")
+    with httpx.Client(base_url=said["base_url"], timeout=5, trust_env=False) as http:
+        for _ in range(400):
+            assert http.get("/models").status_code == 200
+        port = http.base_url.port or 0
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as garbage:
+            garbage.sendall(b"GARBAGE\r\n\r\n")  # uvicorn has something to say about it
+            assert garbage.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert http.get("/health/live").status_code == 200
+        with http.stream("GET", "/openapi.json"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    process.stdout.close()
+    os.close(errors)
+    read = os.read(unread, 100_000)
+    os.close(unread)
+    assert all(json.loads(line)["route"] == "GET /models" for line in read.splitlines()[:100])
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.let_go = threading.Event()
 
-    def write(self, text: str) -> int:
-        self.let_go.wait(10)
-        return super().write(text)
+def test_what_finds_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet_gateway.log_writer._MOST_WAITING", 5)
+    let_go, out = threading.Event(), list[bytes]()
 
+    def write(content: bytes) -> None:
+        let_go.wait(10)
+        out.append(content)
 
-def test_a_log_that_nobody_reads_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsheet_gateway.access_log._MOST_WAITING", 5)
-    out = _Stuck()
-    log = AccessLog(out)
-    with over(Vendor, access_log=log) as http:
+    writer = LogWriter(write)
+    with over(Vendor, access_log=AccessLog(writer)) as http:
         for _ in range(20):
             assert http.get("/models").status_code == 200
             time.sleep(0.01)
-        assert figures(http)["callsheet_access_log_dropped", ""] == log.dropped > 0
-        out.let_go.set()
-    assert len(out.getvalue().splitlines()) + log.dropped == 20
-    assert all(json.loads(line)["route"] == "GET /models" for line in out.getvalue().splitlines())
+        assert figures(http)["callsheet_access_log_dropped", ""] == writer.dropped > 0
+        let_go.set()
+    writer.close()
+    assert b"".join(out).count(b"\n") + writer.dropped == 20
 
 
-def test_a_stream_that_is_closed_costs_lines_only() -> None:
-    out = io.StringIO()
-    out.close()
-    log = AccessLog(out)
-    log.tell(RequestRecord("req_1", "GET"))
-    log.close()
-    assert log.dropped == 1
+def test_a_log_that_is_closed_costs_lines_only() -> None:
+    def closed(_content: bytes) -> None:
+        raise OSError("nobody reads")
+
+    writer = LogWriter(closed)
+    AccessLog(writer).tell(RequestRecord("req_1", "GET"))
+    writer.close()
+    assert writer.dropped == 1
 
 
 @pytest.mark.parametrize("text", ['a"b\nc', "\x1b[31m", "\u2028", "\ud800"])
@@ -256,6 +290,5 @@ def test_a_line_is_a_line(text: str) -> None:
     record = RequestRecord("req_1", "GET", key=text, model=text)
     line = line_of(0.0, record)
     assert line.isascii()
-    assert line.count("\n") == 1
-    assert not any(character < " " for character in line[:-1])
+    assert not any(character < " " for character in line)
     assert json.loads(line)["model"] == text

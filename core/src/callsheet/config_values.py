@@ -108,18 +108,19 @@ class Place:
             raise self.error(f"a whole number {span} is wanted")
         return value
 
-    def number(self, value: object, least: float) -> float:
+    def number(self, value: object, least: float, most: float | None = None) -> float:
         """The number that stands here, or its digits."""
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", value):
             value = float(value)
+        span = f"from {least:g} to {most:g}" if most is not None else f"of {least:g} or more"
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self.wants(f"a number of {least:g} or more", value)
+            raise self.wants(f"a number {span}", value)
         try:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if not math.isfinite(number) or number < least:
-            raise self.error(f"a number of {least:g} or more is wanted")
+        if not math.isfinite(number) or number < least or (most is not None and number > most):
+            raise self.error(f"a number {span} is wanted")
         return number
 
     def flag(self, value: object) -> bool:

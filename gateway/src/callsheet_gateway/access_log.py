@@ -1,80 +1,38 @@
-"""The access log: one line of JSON for each request, written by a thread of its own.
-
-A log that nobody reads, or a disk that is slow, holds up no request: lines that find no room are dropped, and counted.
-"""
+"""The access log: one line of JSON for each request."""
 
 from __future__ import annotations
 
 import json
-import queue
-import sys
-import threading
 import time
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from functools import partial
+from typing import Any
 
-from attrs import define, field
+from attrs import frozen
 
+from callsheet_gateway.log_writer import LogWriter
 from callsheet_gateway.request_record import RequestRecord
 
-__all__ = ["AccessLog"]
+__all__ = ["AccessLog", "line_of"]
 
-_MOST_WAITING = 10_000
-_PAUSE = 0.05
-"""Seconds between two writes: a line each would cost more than the requests."""
-_QUIET = {"GET /health/live", "GET /health/ready", "GET /metrics"}
+_QUIET = {f"{method} {path}" for method in ("GET", "HEAD") for path in ("/health/live", "/health/ready", "/metrics")}
 """Whoever watches the gateway asks for them all the time: they are logged if they fail."""
 
 
-@define(eq=False)
+@frozen
 class AccessLog:
-    """Writes to a stream, stderr by default. `dropped` counts the lines that were lost."""
+    """Writes a line for each request that is over."""
 
-    out: TextIO = field(factory=lambda: sys.stderr)
-    dropped: int = field(default=0, init=False)
-    _waiting: queue.Queue[tuple[float, RequestRecord] | None] = field(init=False)
-    _thread: threading.Thread = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._waiting = queue.Queue(_MOST_WAITING)
-        self._thread = threading.Thread(target=self._write, name="access log", daemon=True)
-        self._thread.start()
+    writer: LogWriter
 
     def tell(self, record: RequestRecord) -> None:
-        """Have a request written down, which is over."""
-        if record.route in _QUIET and record.status < 400:
-            return
-        try:
-            self._waiting.put_nowait((time.time(), record))
-        except queue.Full:
-            self.dropped += 1
-
-    def close(self) -> None:
-        """Write what is waiting still. Gives up after two seconds."""
-        try:
-            self._waiting.put(None, timeout=1)
-        except queue.Full:
-            return
-        self._thread.join(1)
-
-    def _write(self) -> None:
-        goes_on = True
-        while goes_on:
-            entries = [self._waiting.get()]
-            time.sleep(_PAUSE if entries[0] is not None else 0)
-            while not self._waiting.empty():
-                entries.append(self._waiting.get())
-            goes_on = None not in entries
-            lines = [line_of(*entry) for entry in entries if entry is not None]
-            try:
-                self.out.write("".join(lines))
-                self.out.flush()
-            except (OSError, ValueError):  # nobody reads any more
-                self.dropped += len(lines)
+        """Have a request written down."""
+        if record.route not in _QUIET or record.status >= 400:
+            self.writer.put(partial(line_of, time.time(), record))
 
 
 def line_of(at: float, record: RequestRecord) -> str:
-    """A request's line. `at` is when it ended, as Unix time in seconds."""
+    """A request's line, without its end. `at` is when it was over, as Unix time in seconds."""
     call = record.call
     entry: dict[str, Any] = {
         "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
@@ -96,4 +54,4 @@ def line_of(at: float, record: RequestRecord) -> str:
         "received_bytes": record.received,
         "sent_bytes": record.sent,
     }
-    return json.dumps(entry) + "\n"
+    return json.dumps(entry)

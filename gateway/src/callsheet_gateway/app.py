@@ -36,7 +36,7 @@ def make_app(
     drain: Drain | None = None,
     access_log: AccessLog | None = None,
 ) -> ASGIApp:
-    """A gateway over a client's router. Client, state and access log are closed with the application.
+    """A gateway over a client's router. Client and state are closed with the application.
 
     Without a `state` ids, keys and what is known of jobs live as long as the application. `drain` is for a server that
     tells how its end goes on. Without an `access_log` there is none.
@@ -53,8 +53,6 @@ def make_app(
                 await face.drain.settled()
         finally:
             state.close()
-            if access_log is not None:
-                access_log.close()
 
     middleware = []
     if settings.cors_origins:
@@ -80,6 +78,7 @@ def make_app(
     guard = Guard(
         app,
         settings.cors_origins,
+        admitted=state.limits.requests,
         own_machine=face.door.open,
         most=settings.max_requests,
         drain=face.drain,
@@ -88,9 +87,14 @@ def make_app(
     show = face.metrics.gauge
     show("requests_in_progress", "Requests that are under way, streams included.", lambda: guard.under_way)
     show("draining", "1 while the gateway is ending.", lambda: face.drain.begun)
-    show("uploads_in_progress", "Forms that are being read or used.", lambda: state.limits.uploads.total)
+    show(
+        "uploads_in_progress",
+        "Forms and large JSON bodies that are being read or used.",
+        lambda: state.limits.uploads.total,
+    )
     show("spool_bytes", "Bytes of the files in them.", lambda: state.limits.spool.used)
+    show("large_body_bytes", "Bytes of them in memory, beyond 1 MiB each.", lambda: state.limits.memory.used)
     show("database_writes_waiting", "Writes that wait for the database's writer.", lambda: state.database.waiting)
     if access_log is not None:
-        show("access_log_dropped", "Lines of the access log that were lost.", lambda: access_log.dropped)
+        show("access_log_dropped", "Lines of the access log that were lost.", lambda: access_log.writer.dropped)
     return guard

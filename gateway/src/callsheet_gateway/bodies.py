@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -15,18 +15,19 @@ from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.forms import as_document, read_form
+from callsheet_gateway.forms import FormRoom, as_document, read_form
 from callsheet_gateway.limits import limits_of
 from callsheet_gateway.principal import principal_of
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.spool import IN_MEMORY, Lease
 
 __all__ = ["counted", "document_of", "json_document", "known_query", "media_type", "read_all"]
 
 
 GRACE = 10.0
-"""Seconds that a body may take whatever its size."""
+"""Seconds that a body may be behind SLOWEST, and so the longest that nothing of it may come."""
 SLOWEST = 16 * 1024
-"""Bytes a second that it must bring after that, on the average."""
+"""Bytes a second."""
 
 
 def media_type(request: Request) -> str:
@@ -40,18 +41,25 @@ async def document_of(
 ) -> AsyncIterator[dict[str, Any]]:
     """The document in a request's body. Files in it are open as long as the context lasts.
 
-    A form is an upload: Refused (429, 503, 507) where its key has too many under way, or there is no room for its files.
+    A form is an upload, and so is JSON that is not small, while it comes: Refused (429, 503, 507) where its key has too
+    many under way, or there is no room for it.
     """
-    media = media_type(request)
-    if media != "multipart/form-data":
-        yield await json_document(request, settings.max_json)
-        return
     limits = limits_of(request)
+    if media_type(request) != "multipart/form-data":
+        size = _declared(request)
+        if size is not None and size <= IN_MEMORY:
+            yield await json_document(request, settings.max_json)
+            return
+        with limits.memory.lease(settings.max_memory, free=IN_MEMORY) as memory:
+            yield _document(request, await _large(request, settings, size, memory))
+        return
     with (
         limits.uploads.one(principal_of(request), settings.max_uploads_per_key),
-        limits.spool.lease(settings.max_spool) as lease,
+        limits.spool.lease(settings.max_spool) as files,
+        limits.memory.lease(settings.max_memory, free=IN_MEMORY) as memory,
     ):
-        form = await read_form(request.headers, counted(request, settings.max_form), settings, lease)
+        room = FormRoom(limits.spool, files, memory)
+        form = await read_form(request.headers, counted(request, settings.max_form), settings, room)
         try:
             yield as_document(form.multi_items(), _texts(kind))
         finally:
@@ -61,7 +69,28 @@ async def document_of(
 
 async def json_document(request: Request, most: int) -> dict[str, Any]:
     """The JSON object in a body of at most `most` bytes; an empty one for no body."""
-    media, content = media_type(request), await read_all(request, most)
+    return _document(request, await read_all(request, most))
+
+
+async def _large(request: Request, settings: GatewaySettings, declared: int | None, memory: Lease) -> bytes:
+    """A whole body that is not small, or does not say."""
+    pieces, size = list[bytes](), 0
+    upload = limits_of(request).uploads.one(principal_of(request), settings.max_uploads_per_key)
+    with ExitStack() as reading:
+        if is_upload := (declared or 0) > IN_MEMORY:
+            reading.enter_context(upload)  # before any of it is read
+        async for piece in counted(request, settings.max_json):
+            memory.take(len(piece))
+            pieces.append(piece)
+            size += len(piece)
+            if size > IN_MEMORY and not is_upload:
+                is_upload = True
+                reading.enter_context(upload)
+    return b"".join(pieces)
+
+
+def _document(request: Request, content: bytes) -> dict[str, Any]:
+    media = media_type(request)
     if content and media not in {"", "application/json"} and not media.endswith("+json"):
         raise Refused(
             415,
@@ -79,14 +108,14 @@ async def read_all(request: Request, most: int) -> bytes:
 
 async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """A body's pieces, up to `most` bytes in all, in time; a body that stops short is an error of its own."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+    if (_declared(request) or 0) > most:
         raise _too_big(most)
     clock, size, more = asyncio.get_running_loop().time, 0, True
-    began = clock()
+    patience = GRACE  # what came fast is no credit to stand still on
     while more:
+        began = clock()
         try:
-            async with asyncio.timeout(began + GRACE + size / SLOWEST - clock()):
+            async with asyncio.timeout(patience):
                 message = await request.receive()
         except TimeoutError:
             raise Refused(408, f"the body comes too slowly: {size:,} bytes so far", "body_too_slow") from None
@@ -94,10 +123,19 @@ async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
             raise Refused(400, f"the body was cut short after {size:,} bytes", "body_cut_short")
         piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
+        patience = min(GRACE, patience - (clock() - began) + len(piece) / SLOWEST)
         if size > most:
             raise _too_big(most)
         if piece:
             yield piece
+
+
+def _declared(request: Request) -> int | None:
+    """The body's size as its head says it; None where it does not."""
+    declared = request.headers.get("content-length", "")
+    if not (declared.isascii() and declared.isdigit()):
+        return None
+    return int(declared.lstrip("0")[:20] or 0)  # zeros in front would hide what comes after 20 digits
 
 
 def _too_big(most: int) -> Refused:

@@ -83,7 +83,7 @@ def error_response(error: CallsheetError) -> Response:
 def remember(scope: Scope, error: CallsheetError) -> None:
     """Have an error in the record of its request."""
     record = record_in(scope)
-    record.error, record.refused = (error.code or type(error).__name__)[:80], isinstance(error, Refused)
+    record.error = (error.code or type(error).__name__)[:80]
 
 
 async def _library_error(request: Request, error: Exception) -> Response:
@@ -99,10 +99,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not what {request.url.path} takes",
     }
     message = words.get(error.status_code, str(error.detail))
+    code = _CODES.get(error.status_code)
+    record_in(request.scope).error = code or "http_error"
     headers: Mapping[str, str] = error.headers or {}
     if allowed := headers.get("Allow"):
         message += f"; it takes {allowed}"
-    return JSONDocument(envelope(error.status_code, message, _CODES.get(error.status_code)), error.status_code, headers)
+    return JSONDocument(envelope(error.status_code, message, code), error.status_code, headers)
 
 
 def not_writable() -> Refused:

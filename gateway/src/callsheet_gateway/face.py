@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import Factory, define, field
 from pydantic import ValidationError
@@ -15,21 +14,22 @@ from callsheet import AsyncClient, Document, Meta, UnsupportedOperation, Upload,
 from callsheet.client_base import bad_request
 from callsheet.models.base import OperationRequest
 from callsheet.operations import OPERATIONS
-from callsheet.routing import Router
+from callsheet.routing import CallRecord, Router
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import Refused, ending
 from callsheet_gateway.metrics import Metrics
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.principal import Doorkeeper, Principal, principal_of
-from callsheet_gateway.protocol import Gone, Left
+from callsheet_gateway.protocol import Gone, Left, gone_in
 from callsheet_gateway.records import MAKES, instead, recorded, writable
 from callsheet_gateway.request_record import record_of
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
 from callsheet_gateway.tokens import Tokens
 
-__all__ = ["Endpoint", "Face", "may_use"]
+__all__ = ["Endpoint", "Face", "may_use", "unless_gone"]
 
+T = TypeVar("T")
 _VIDEO_FIELDS = (
     "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size",
     "seconds", "remixed_from_video_id", "error",
@@ -39,17 +39,13 @@ _VIDEO_FIELDS = (
 
 @define(eq=False)
 class Face:
-    """What every route needs: the client, whose router does the work, the settings, and what is kept and counted.
-
-    `checked` is when the database was last asked whether it can be written (time.monotonic()), and what it said.
-    """
+    """What every route needs: the client, whose router does the work, the settings, and what is kept and counted."""
 
     client: AsyncClient
     settings: GatewaySettings
     state: State
     drain: Drain = Factory(Drain)
     metrics: Metrics = Factory(Metrics)
-    checked: tuple[float, bool] = field(default=(-math.inf, False), init=False)
     door: Doorkeeper = field(init=False)
     tokens: Tokens = field(init=False)
 
@@ -68,26 +64,39 @@ class Face:
         asking: HTTPRequest,
         principal: Principal | None = None,
         account: str | None = None,
+        *,
+        counted: bool = True,
     ) -> Any:
         """Do an operation for who is `asking`. The fields come from a stranger: a str in the place of a file stays a str.
 
         `principal` acts in the place of who sent the request. If the client leaves meanwhile, or the gateway ends, the
-        call is given up - but not one that makes a job or a character.
+        call is given up - but not one that makes a job or a character. `counted`: it stands in the request's record. Of
+        calls that are made again and again for one request only the first does.
         """
         principal = principal or principal_of(asking)
         request = self.request_of(operation, fields)
-        record, gone = record_of(asking), getattr(asking.state, "gone", None)
+        record, gone = record_of(asking), gone_in(asking.scope)
         record.model = request.model[:80] if request.model else None
         # What names nothing that was made here goes where the gateway likes.
         may_use(principal, request.model, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
         await writable(self.state.resources, operation)
         ids = self.ids_of(principal)
+
+        def wanted() -> bool:
+            return not (self.drain.over or (gone is not None and gone.left))
+
         calling = self.router.call(
-            operation, request, self.client.transport, provider=account, ids=ids, record=record.call
+            operation,
+            request,
+            self.client.transport,
+            provider=account,
+            ids=ids,
+            record=record.call if counted else CallRecord(),
+            wanted=wanted,
         )
         try:
             # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
-            result = await (calling if gone is None or operation in MAKES else _unless_gone(calling, gone))
+            result = await (calling if operation in MAKES else unless_gone(calling, gone))
         except UnsupportedOperation as refusal:
             return await instead(self.state.resources, operation, refusal, ids)
         named = self.model_name(result.meta, result.model) if isinstance(result, Video) else None
@@ -155,10 +164,12 @@ def may_use(principal: Principal, model: str | None, *, chooses: bool) -> None:
         raise Refused(403, f"this key may not use the model {model!r:.80}", "model_not_allowed", "model")
 
 
-async def _unless_gone(calling: Coroutine[Any, Any, Any], gone: Gone) -> Any:
-    """What a call comes to; Refused if the client leaves before, whom it will not reach, or if the gateway ends."""
+async def unless_gone(work: Coroutine[Any, Any, T], gone: Gone | None) -> T:
+    """What work comes to; Refused if the client leaves before, whom it will not reach, or if the gateway ends."""
+    if gone is None:
+        return await work
     try:
-        return await gone.unless(calling)
+        return await gone.unless(work)
     except Left:
         raise (ending() if gone.ending else Refused(499, "the client has gone", "client_gone")) from None
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import Any, cast
 
+from attrs import frozen
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -19,9 +20,9 @@ from callsheet import Upload
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.settings import GatewaySettings
-from callsheet_gateway.spool import IN_MEMORY, Lease, disk_full
+from callsheet_gateway.spool import IN_MEMORY, Lease, Spool, disk_full
 
-__all__ = ["as_document", "read_form"]
+__all__ = ["FormRoom", "as_document", "read_form"]
 
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _STEP = re.compile(r"\[([^\[\]]*)\]")
@@ -30,20 +31,30 @@ _LONGEST_LIST = 16
 _PART_HEADERS = 8 * 1024
 
 
+@frozen
+class FormRoom:
+    """Where a form's files are made, and what the form takes: on the disk, and in memory."""
+
+    spool: Spool
+    files: Lease
+    memory: Lease
+
+
 class _Parser(MultiPartParser):
     """Starlette's parser with limits over all parts, files where we want them, and an eye on the end."""
 
     spool_max_size = IN_MEMORY
     max_parts = 16
-    lease: Lease | None = None
+    room: FormRoom | None = None
     parts = 0
+    part_bytes = 0
     header_bytes = 0
     ended = False
 
     def on_part_begin(self) -> None:
         super().on_part_begin()
         self.parts += 1
-        self.header_bytes = 0
+        self.header_bytes = self.part_bytes = 0
         if self.parts > self.max_parts:
             raise Refused(400, f"the form has more than {self.max_parts} parts", "too_many_parts")
 
@@ -55,14 +66,20 @@ class _Parser(MultiPartParser):
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
-        if self.lease is not None and (upload := self._current_part.file) is not None:
+        if self.room is not None and (upload := self._current_part.file) is not None:
             upload.file.close()
-            upload.file = self.lease.file()  # Starlette's own goes to the system's folder, which may be memory
+            upload.file = self.room.spool.file()  # Starlette's own goes to the system's folder, which may be memory
             self._files_to_close_on_error[-1] = cast("Any", upload.file)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self.lease is not None and self._current_part.file is not None:
-            self.lease.take(end - start)
+        if self.room is not None:
+            in_memory = size = end - start
+            if self._current_part.file is not None:
+                self.room.files.take(size)
+                # A file's beginning stays counted when the file goes to the disk: it is little then.
+                in_memory = max(0, min(size, IN_MEMORY - self.part_bytes))
+            self.room.memory.take(in_memory)
+            self.part_bytes += size
         super().on_part_data(data, start, end)
 
     def on_part_end(self) -> None:
@@ -90,12 +107,12 @@ def _is_text(content: bytes | bytearray) -> bool:
 
 
 async def read_form(
-    headers: Headers, stream: AsyncGenerator[bytes, None], settings: GatewaySettings, lease: Lease | None = None
+    headers: Headers, stream: AsyncGenerator[bytes, None], settings: GatewaySettings, room: FormRoom | None = None
 ) -> FormData:
     """Read a multipart body. Its files are open afterwards, and the caller's to close.
 
-    Without a `lease` of the spool the body must be a small one. Raises Refused for a form that is broken, cut short or too
-    big, and where there is no room for its files; nothing is left on the disk then.
+    Without `room` the body must be a small one. Raises Refused for a form that is broken, cut short or too big, and where
+    there is no room for it; nothing is left on the disk then.
     """
     boundary = parse_options_header(headers.get("content-type", ""))[1].get(b"boundary", b"")
     if not re.fullmatch(rb"[\x21-\x7e]([\x20-\x7e]{0,68}[\x21-\x7e])?", boundary) or b'"' in boundary:
@@ -103,7 +120,7 @@ async def read_form(
     # The boundary and nothing else: a charset there means nothing (RFC 7578), and the parser would obey it.
     plain = Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
     parser = _Parser(plain, stream, max_part_size=settings.max_part)
-    parser.max_parts, parser.lease = settings.max_parts, lease
+    parser.max_parts, parser.room = settings.max_parts, room
     try:
         form = await parser.parse()
     except MultiPartException as error:

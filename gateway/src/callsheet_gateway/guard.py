@@ -20,7 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import Refused, ending, error_response, remember
+from callsheet_gateway.limits import UnderWay, too_busy
 from callsheet_gateway.request_record import RequestRecord
+from callsheet_gateway.routes import PREFIXES
 
 __all__ = ["Guard"]
 
@@ -30,8 +32,10 @@ _LINGER = 1.0
 """Seconds."""
 _MOST_UNWANTED = 48 * 1024
 """Bytes of a body that may be read though its request was refused."""
-_WATCHED = ("/health/live", "/health/ready", "/metrics")
+_WATCHED = frozenset(prefix + path for prefix in PREFIXES for path in ("/health/live", "/health/ready", "/metrics"))
 """Whoever watches the gateway hears from it also when it is full."""
+_MOST_STRANGERS = 1000
+"""Requests that may be under way of those who have shown no good key, where one is asked for."""
 
 
 class Guard:
@@ -42,18 +46,21 @@ class Guard:
         app: ASGIApp,
         origins: tuple[str, ...] = (),
         *,
+        admitted: UnderWay,
         own_machine: bool = True,
         most: int = 1000,
         drain: Drain | None = None,
         told: Sequence[Callable[[RequestRecord], None]] = (),
     ) -> None:
-        """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by.
+        """`own_machine`: no key is asked for, so that where a request comes from is all there is to go by. At most `most`
+        requests may be under way then, streams included.
 
-        `most`: how many requests may be under way at once, streams included. `told` are the functions that get the
-        record of each request when it is over.
+        Elsewhere those that were `admitted` have their own limit. The others are strangers' and have another, or who
+        takes no answers would shut out who has a key. `told` are the functions that get the record of each request when
+        it is over.
         """
         self.app, self.origins, self.own_machine = app, frozenset(origins), own_machine
-        self.most, self.under_way = most, 0
+        self.most, self.under_way, self.admitted = most, 0, admitted
         self.drain, self.told = drain or Drain(), told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +70,7 @@ class Guard:
         headers = Headers(scope=scope)
         record = RequestRecord(f"req_{secrets.token_hex(16)}", scope["method"])
         scope.setdefault("state", {})["record"] = record
-        answered_in_full, body_is_there, lingers = False, not _has_body(headers), False
+        answered_in_full, body_is_there, lingers, told_busy = False, not _has_body(headers), False, False
 
         async def watched() -> Message:
             nonlocal body_is_there
@@ -73,12 +80,23 @@ class Guard:
             return message
 
         async def with_id(message: Message) -> None:
-            nonlocal answered_in_full, lingers
+            nonlocal answered_in_full, lingers, told_busy
+            if answered_in_full:
+                return  # what another answer was sent in the place of
             if message["type"] == "http.response.start":
+                # An error's request is over, and counts for no key any more, while its answer is sent.
+                crowded = (record.key is None or record.error is not None) and self._is_crowded()
+                if crowded and record.key is None and not told_busy and scope["path"] not in _WATCHED:
+                    told_busy = True
+                    busy = too_busy(f"{_MOST_STRANGERS} requests without a good key")
+                    remember(scope, busy)
+                    await error_response(busy)(scope, watched, with_id)
+                    return
                 record.status, record.first_byte = message["status"], record.elapsed()
                 added = [(b"x-request-id", record.id.encode()), _NO_SNIFFING]
-                # Where a body was not read the server would read, and throw away, all that is still to come.
-                if not body_is_there or self.drain.begun:
+                # Where a body was not read the server would read, and throw away, all that is still to come. In a crowd
+                # a small answer and the end leave nothing behind, however slowly its client reads.
+                if not body_is_there or self.drain.begun or crowded:
                     added.append((b"connection", b"close"))
                 message = {**message, "headers": [*message["headers"], *added]}
             else:
@@ -117,11 +135,12 @@ class Guard:
     def _refusal(self, headers: Headers, scope: Scope) -> Refused | None:
         if self.own_machine and (stranger := self._stranger(headers, scope)) is not None:
             return stranger
-        if self.under_way <= self.most or scope["path"].endswith(_WATCHED):
+        if not self.own_machine or self.under_way <= self.most or scope["path"] in _WATCHED:
             return None
-        busy = Refused(503, f"{self.most} requests are under way, which is the most: come back in a moment", "too_busy")
-        busy.retry_after = 1.0
-        return busy
+        return too_busy(f"{self.most} requests")
+
+    def _is_crowded(self) -> bool:
+        return not self.own_machine and self.under_way - self.admitted.total > _MOST_STRANGERS
 
     def _stranger(self, headers: Headers, scope: Scope) -> Refused | None:
         host = headers.get("host", "")

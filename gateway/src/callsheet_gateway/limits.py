@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.principal import Principal
-from callsheet_gateway.spool import Spool
+from callsheet_gateway.spool import Memory, Spool
 
-__all__ = ["Limits", "UnderWay", "limits_of"]
+__all__ = ["Limits", "UnderWay", "limits_of", "too_busy"]
 
 
 @define(eq=False)
@@ -30,8 +30,10 @@ class UnderWay:
     _of_key: Counter[str] = field(factory=Counter, init=False)
 
     @contextmanager
-    def one(self, principal: Principal, most: int) -> Iterator[None]:
-        """Count one more, as long as the context lasts. Refused (429) if the key has `most` already."""
+    def one(self, principal: Principal, most: int, of_all: int | None = None) -> Iterator[None]:
+        """Count one more, as long as the context lasts. Refused if the key has `most` already (429), or there are `of_all`
+        by everybody together (503).
+        """
         key = principal.key
         if key is not None and self._of_key[key] >= most:
             refusal = Refused(
@@ -42,6 +44,8 @@ class UnderWay:
             )
             refusal.retry_after = self.again_after
             raise refusal
+        if of_all is not None and self.total >= of_all:
+            raise too_busy(f"{of_all} {self.named}")
         self.total += 1
         if key is not None:
             self._of_key[key] += 1
@@ -57,11 +61,19 @@ class UnderWay:
 
 @define(eq=False)
 class Limits:
-    """What the callers of one gateway have under way, and on its disk."""
+    """What the callers of one gateway have under way, on its disk, and in its memory."""
 
     spool: Spool
+    memory: Memory = field(factory=Memory, init=False)
     requests: UnderWay = field(factory=lambda: UnderWay("requests"), init=False)
     uploads: UnderWay = field(factory=lambda: UnderWay("uploads", again_after=5.0), init=False)
+
+
+def too_busy(what: str) -> Refused:
+    """The refusal where `what` is under way already, and is the most that may be."""
+    refusal = Refused(503, f"{what} are under way, which is the most: come back in a moment", "too_busy")
+    refusal.retry_after = 1.0
+    return refusal
 
 
 def limits_of(request: Request) -> Limits:

@@ -74,7 +74,7 @@ class Metrics(Collector):
         self._received += record.received
         self._sent += record.sent
         self._left += record.left
-        if record.refused and record.error is not None:
+        if record.error is not None and not call.attempts:
             self._refusals[record.error] += 1
         if call.account is not None and call.attempts:
             self._calls[call.account, status] += 1
@@ -100,7 +100,7 @@ class Metrics(Collector):
         yield _count("received_bytes", "Bytes of requests' bodies.", self._received)
         yield _count("sent_bytes", "Bytes of answers' bodies.", self._sent)
         yield _count("clients_left", "Clients that left before the end of their answer.", self._left)
-        yield _counts("refusals", "Requests that the gateway itself refused, by error code.", ["code"], self._refusals)
+        yield _counts("refusals", "Requests that no provider was asked for, by error code.", ["code"], self._refusals)
         yield _counts("made", "Videos and characters that were made.", ["kind"], self._made)
         says = "Calls to an account, all attempts counted as one."
         yield _counts("upstream_calls", says, ["account", "status"], self._calls)

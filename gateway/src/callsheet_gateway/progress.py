@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from callsheet import CallsheetError, Video
 from callsheet.jsontext import encode
-from callsheet_gateway.errors import envelope_of
-from callsheet_gateway.face import Face
+from callsheet_gateway.face import Face, unless_gone
 from callsheet_gateway.principal import principal_of
-from callsheet_gateway.streaming import EventResponse, Frames, frame
+from callsheet_gateway.protocol import gone_in
+from callsheet_gateway.streaming import EventResponse, Frames, failure, frame
 
 __all__ = ["video_events"]
 
@@ -29,8 +29,8 @@ async def video_events(face: Face, request: Request) -> Response:
 
 
 async def _frames(face: Face, video: Video, request: Request) -> Frames:
-    principal = principal_of(request)
-    id, pause, failures = video.id, face.settings.event_pause, 0
+    gone, id = gone_in(request.scope), video.id
+    pause, failures = face.settings.event_pause, 0
     said, said_at = b"", time.monotonic()
     while True:
         event = frame(encode(face.document(video)).decode(), f"video.{video.status}")
@@ -42,13 +42,24 @@ async def _frames(face: Face, video: Video, request: Request) -> Frames:
             said_at = time.monotonic()
         if video.finished:
             return
-        await anyio.sleep(video.meta.poll_after or pause)
+        look = _look(face, id, request, video.meta.poll_after or pause)
         pause = min(pause * 1.5, face.settings.event_pause_max)
         try:
-            face.door.in_the_name_of(principal.key, principal.owner)  # it may have been withdrawn meanwhile
-            video, failures = await face.call("get_video", {"video_id": id}, request), 0
+            video, failures = await unless_gone(look, gone), 0
         except CallsheetError as error:
             failures += 1
-            if failures >= _LOOKS or not (error.status_code or 500) >= 500:
-                yield frame(encode(envelope_of(error)).decode(), "error")
+            if gone is not None and gone.left:
                 return
+            ends = gone is not None and gone.ending
+            if ends or failures >= _LOOKS or not (error.status_code or 500) >= 500:
+                yield frame(encode(failure(error, request.scope)).decode(), "error")
+                return
+
+
+async def _look(face: Face, id: str, request: Request, pause: float) -> Video:
+    """The video after a pause."""
+    await anyio.sleep(pause)
+    principal = principal_of(request)
+    face.door.in_the_name_of(principal.key, principal.owner)  # it may have been withdrawn meanwhile
+    video: Video = await face.call("get_video", {"video_id": id}, request, counted=False)
+    return video

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from starlette.types import Message
+from starlette.types import Message, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from callsheet_gateway.settings import GatewaySettings
 
-__all__ = ["Gone", "Left", "Protocol"]
+__all__ = ["Gone", "Left", "Protocol", "gone_in"]
 
 T = TypeVar("T")
 HEAD_SECONDS = 10.0
@@ -44,13 +44,14 @@ class Gone:
     async def unless(self, work: Coroutine[Any, Any, T]) -> T:
         """What work comes to. Left if the client leaves before, or the gateway ends: the work is cancelled.
 
-        Once, as asyncio does it: a cancel scope for each request costs more than the routing of it.
+        Once, as asyncio does it: a cancel scope for each request costs more than the routing of it. Such work may wait
+        for a part of its own in the same way.
         """
         task = asyncio.current_task()
         if task is None or self._is_over():
             work.close()
             raise Left
-        self._callback = task.cancel
+        before, self._callback = self._callback, task.cancel
         try:
             return await work
         except asyncio.CancelledError:
@@ -58,7 +59,7 @@ class Gone:
                 raise
             raise Left from None
         finally:
-            self._callback = None
+            self._callback = before
 
     def _is_over(self) -> bool:
         return self.left or self.ending
@@ -70,6 +71,12 @@ class Gone:
 
 class Left(Exception):
     """The client has left, or the gateway is about to."""
+
+
+def gone_in(scope: Scope) -> Gone | None:
+    """The Gone of a request's scope. None under another server than ours."""
+    gone: Gone | None = scope.get("state", {}).get("gone")
+    return gone
 
 
 class Protocol(HttpToolsProtocol):
@@ -85,8 +92,9 @@ class Protocol(HttpToolsProtocol):
     """How far the sending had come when that was looked at last."""
     _head_size = 0
     _trailer_size = 0
-    _gone: Gone | None = None
-    """Of the request that came last: one before it on the same connection is finished, or is not waited for any more."""
+    _running: RequestResponseCycle | None = None
+    """What is being answered, or was last. Uvicorn's `cycle` is the request that came last: a client need not wait for
+    one answer before it sends the next request."""
 
     @classmethod
     def of(cls, settings: GatewaySettings) -> type[Protocol]:
@@ -101,15 +109,21 @@ class Protocol(HttpToolsProtocol):
         self._heard()
         self._stop_watching()
         super().connection_lost(exc)
-        if self._gone is not None:
-            self._gone.left = True
-            self._gone.tell()
+        if self._running is None:
+            return
+        # Uvicorn says it to `cycle` only.
+        self._running.disconnected = not self._running.response_complete
+        self._running.message_event.set()
+        gone = self._running.scope["state"]["gone"]
+        gone.left = True
+        gone.tell()
 
     def end(self) -> None:
         """Tell who works for the client that the gateway ends."""
-        if self._gone is not None:
-            self._gone.ending = True
-            self._gone.tell()
+        if self._running is not None:
+            gone = self._running.scope["state"]["gone"]
+            gone.ending = True
+            gone.tell()
 
     def data_received(self, data: bytes) -> None:
         if self._waiting is not None:
@@ -132,14 +146,18 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._gone, self._trailer_size = Gone(), 0
-        self.scope["state"]["gone"] = self._gone
+        self._trailer_size = 0
+        self.scope["state"]["gone"] = Gone()
         if self._waiting is None:
             self._wait()
 
     def on_headers_complete(self) -> None:
         self._heard()
         super().on_headers_complete()
+        if len(self.pipeline) == 1:
+            # Uvicorn stops reading when a request has to wait for an answer before it, and who does not read does not
+            # hear that the client leaves. A second one stops it.
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -151,6 +169,7 @@ class Protocol(HttpToolsProtocol):
             self._watch()  # where the connection is closed, too: it waits until all of it is taken
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
         super()._start_asgi_task(cycle, lambda scope, receive, _send: app(scope, receive, partial(_send_to, cycle)))
 
     def _watch(self) -> None:

@@ -62,7 +62,8 @@ async def relay(face: Face, request: Request) -> Response:
     if claims is None:
         return await _relayed(face, request, None)
     let_in(request, face.door.in_the_name_of(claims.key, claims.owner))
-    with face.state.limits.requests.one(principal_of(request), face.settings.max_requests_per_key):
+    settings = face.settings
+    with face.state.limits.requests.one(principal_of(request), settings.max_requests_per_key, settings.max_requests):
         return await _relayed(face, request, claims)
 
 

@@ -19,7 +19,7 @@ class RequestRecord:
 
     `route` is an operation's name, or a method and a path such as "GET /models"; None: there is no such route. `key` is
     the name of the key that was shown, `key_id` its id (None for the master key). `status` is 499 where the client left
-    before an answer. `error` is the code that an error was answered with; `refused`: it was the gateway's own.
+    before an answer. `error` is the code that an error was answered with.
     `left`: the client did so before the end.
     Times are in seconds since the request's head was read, sizes are those of the bodies, in bytes.
     """
@@ -34,7 +34,6 @@ class RequestRecord:
     call: CallRecord = Factory(CallRecord)
     status: int = 499
     error: str | None = None
-    refused: bool = False
     first_byte: float | None = None
     seconds: float = 0.0
     received: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
+import anyio
 from attrs import frozen
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,16 +16,17 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import Meta, Stream
 from callsheet.operations import OPERATIONS, Operation
-from callsheet_gateway import admin, health, listings, realtime
+from callsheet_gateway import admin, listings, realtime
 from callsheet_gateway.bodies import document_of, known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.downloads import video_content
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.face import Endpoint, Face
+from callsheet_gateway.face import Endpoint, Face, unless_gone
+from callsheet_gateway.health import Health
 from callsheet_gateway.openapi import openapi_document
 from callsheet_gateway.principal import Principal, let_in
 from callsheet_gateway.progress import video_events
-from callsheet_gateway.protocol import Gone
+from callsheet_gateway.protocol import gone_in
 from callsheet_gateway.records import MAKES
 from callsheet_gateway.request_record import record_of
 from callsheet_gateway.streaming import Begun, EventResponse, chat_frames, response_frames, with_model
@@ -53,6 +55,7 @@ def api_routes(face: Face) -> list[Route]:
     table[OPERATIONS["relay_sdp"].route] = {"POST": _bound(realtime.relay, face)}
     table["/videos/{video_id}/edits"] = {"POST": _of_path(face, OPERATIONS["edit"])}
     table["/videos/{video_id}/events"] = {"GET": _bound(video_events, face)}
+    health = Health()
     looked_at = {
         "/models": listings.models,
         "/models/{model:path}": listings.model,
@@ -74,7 +77,7 @@ def api_routes(face: Face) -> list[Route]:
     named["/videos/{video_id}/edits", "POST"] = "edit"
     routes = []
     for path in paths:
-        names = {method: named.get((path, method), f"{method} {path}") for method in table[path]}
+        names = {method: named.get((path, method), f"{method} {path.replace(':path', '')}") for method in table[path]}
         methods = _Methods(table[path], names, face, _access_of(path))
         routes += [Route(prefix + path, methods) for prefix in PREFIXES]
     return routes
@@ -115,7 +118,10 @@ class _Methods:
         elif self.access != "anybody":
             let_in(request, principal := self.face.door.admit(request.headers))
             self._check(principal)
-            under_way = limits.requests.one(principal, self.face.settings.max_requests_per_key)
+            settings = self.face.settings
+            # Whoever watches the gateway hears from it also when it is full.
+            of_all = None if self.access == "operator" else settings.max_requests
+            under_way = limits.requests.one(principal, settings.max_requests_per_key, of_all)
         with under_way:
             # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
             work = handler(request)
@@ -171,15 +177,21 @@ async def _answer(face: Face, operation: Operation, fields: dict[str, Any], requ
     result = await face.call(operation.name, fields, request)
     asked = fields.get("model") if isinstance(fields.get("model"), str) else None
     if isinstance(result, Stream):
-        return await _stream(face, operation, result, asked, getattr(request.state, "gone", None))
+        return await _stream(face, operation, result, asked, request.scope)
     meta = getattr(result, "meta", None)
     return JSONDocument(face.document(result, asked), headers=_headers(meta) if isinstance(meta, Meta) else None)
 
 
-async def _stream(face: Face, operation: Operation, stream: Stream, asked: str | None, gone: Gone | None) -> Response:
+async def _stream(face: Face, operation: Operation, stream: Stream, asked: str | None, scope: Scope) -> Response:
     stream = with_model(stream, lambda upstream: asked or face.model_name(stream.meta, upstream))
     frames = chat_frames if operation.name == "chat_completions" else response_frames
-    return EventResponse(frames(await Begun.of(stream, gone)))
+    try:
+        begun = await unless_gone(Begun.of(stream, scope), gone_in(scope))
+    except BaseException:
+        with anyio.CancelScope(shield=True):  # where the client had gone already nobody has asked for the first event
+            await stream.aclose()
+        raise
+    return EventResponse(frames(begun), stream)
 
 
 def _headers(meta: Meta) -> dict[str, str]:

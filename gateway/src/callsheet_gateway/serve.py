@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json as json_
+import logging
 import socket
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from callsheet_gateway.config import Configured, make_client, read_config
 from callsheet_gateway.configfile.report import lacking, report, report_lines
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.keys_command import data_dir_option
+from callsheet_gateway.log_writer import LogWriter, QueuedHandler
 from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.server import Server
 from callsheet_gateway.settings import GatewaySettings
@@ -96,7 +98,8 @@ def serve(
     if made is not None:
         settings = evolve(settings, master_key=made.key)
     drain = Drain()
-    app = make_app(client, settings, state, drain, AccessLog() if access_log else None)
+    writer = LogWriter()
+    app = make_app(client, settings, state, drain, AccessLog(writer) if access_log else None)
     address = _address(settings.host, listening.getsockname()[1])
 
     def ready() -> None:
@@ -104,14 +107,15 @@ def serve(
 
     how = uvicorn.Config(
         app,
-        log_level="warning",
+        log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
         http=Protocol.of(settings),
         proxy_headers=False,  # nobody stands in front: what such headers say is the client's own invention
     )
-    server = Server(how, drain, ready, notice=settings.notice_seconds, grace=settings.grace_seconds)
+    logging.getLogger().addHandler(QueuedHandler(writer))
+    server = Server(how, drain, ready, writer.say, notice=settings.notice_seconds, grace=settings.grace_seconds)
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -120,7 +124,8 @@ def serve(
         listening.close()
     cut_off = f" Requests that were cut off: {server.cut_off}." if server.cut_off else ""
     if cut_off or not json:
-        click.echo(f"The gateway has ended.{cut_off}", err=True)
+        writer.say(f"The gateway has ended.{cut_off}")
+    writer.close()
     if drain.forced:
         sys.exit(1)
 

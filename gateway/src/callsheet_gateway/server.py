@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-import click
 import uvicorn
 
 from callsheet_gateway.drain import Drain
@@ -32,12 +31,19 @@ class Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None], *, notice: float, grace: float
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        ready: Callable[[], None],
+        say: Callable[[str], None],
+        *,
+        notice: float,
+        grace: float,
     ) -> None:
         super().__init__(config)
         self.cut_off = 0
         """How many requests were not finished."""
-        self._drain, self._ready, self._notice, self._grace = drain, ready, notice, grace
+        self._drain, self._ready, self._say, self._notice, self._grace = drain, ready, say, notice, grace
         self._terminated = False
         logging.getLogger("uvicorn.error").addFilter(self._is_news)
 
@@ -61,7 +67,7 @@ class Server(uvicorn.Server):
                 await asyncio.sleep(_LOOK)
         if (under_way := len(self.server_state.tasks)) and not self.force_exit:
             what = "1 request is" if under_way == 1 else f"{under_way} requests are"
-            click.echo(f"{what} under way: they get {self._grace:g} seconds. Once more ends it at once.", err=True)
+            self._say(f"{what} under way: they get {self._grace:g} seconds. Once more ends it at once.")
         farewell = asyncio.create_task(self._end_requests())
         await super().shutdown(sockets)
         farewell.cancel()

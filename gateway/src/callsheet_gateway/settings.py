@@ -66,13 +66,18 @@ class GatewaySettings:
     event_pause_max: float = 2.0
     keep_alive: float = 15.0
     max_requests: int = 1000
-    """How many requests may be under way at once; more are told to come back (503)."""
+    """How many requests may be under way at once; more are told to come back (503).
+
+    Where keys are asked for, these are the requests with a good one: strangers can't use them up.
+    """
     max_requests_per_key: int = 200
     """How many of them may be of one virtual key, streams included; more are told to come back (429)."""
     max_uploads_per_key: int = 4
-    """How many multipart bodies of one virtual key may be under way at once (429)."""
+    """How many multipart bodies, and JSON bodies of more than 1 MiB, of one virtual key may be under way at once (429)."""
     max_spool: int = 2048 * MEBIBYTE
     """Bytes that the files of all forms may have on the disk at once (503)."""
+    max_memory: int = 512 * MEBIBYTE
+    """Bytes that all bodies may have in memory at once, each one's first MiB not counted (503)."""
     unread_seconds: float = 180.0
     """Seconds in which a client has to take something of what waits for it; one that takes nothing is cut.
 

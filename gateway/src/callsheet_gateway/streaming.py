@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -15,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from callsheet import CallsheetError, Event, Stream
 from callsheet.jsontext import decode, encode
-from callsheet_gateway.errors import ending, envelope, envelope_of, log_bug
-from callsheet_gateway.protocol import Gone, Left
+from callsheet_gateway.errors import ending, envelope, envelope_of, log_bug, remember
+from callsheet_gateway.protocol import Left, gone_in
+from callsheet_gateway.request_record import record_in
 
-__all__ = ["Begun", "EventResponse", "chat_frames", "frame", "response_frames", "with_model"]
+__all__ = ["Begun", "EventResponse", "chat_frames", "failure", "frame", "response_frames", "with_model"]
 
 Frames = AsyncGenerator[bytes, None]
 _DONE = "[DONE]"
@@ -29,25 +29,32 @@ A quote behind a backslash stands inside of a text."""
 
 
 class EventResponse(StreamingResponse):
-    """An answer of server-sent events, which no proxy shall keep or collect. Its source is closed when it ends."""
+    """An answer of server-sent events, which no proxy shall keep or collect. Its source is closed when it ends.
 
-    def __init__(self, frames: Frames) -> None:
+    `stream` is what the frames are made of: they can't close it if nobody has begun to take them.
+    """
+
+    def __init__(self, frames: Frames, stream: Stream | None = None) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(frames, 200, headers, "text/event-stream")
-        self._frames = frames
+        self._frames, self._stream = frames, stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone: Gone | None = scope.get("state", {}).get("gone")
+        gone = gone_in(scope)
         try:
-            if gone is None:  # another server than ours
+            if gone is None:
                 await super().__call__(scope, receive, send)
                 return
             # It spares the two tasks by which Starlette hears that the client has left.
-            with suppress(Left):
-                await gone.unless(self.stream_response(send))
+            await gone.unless(self.stream_response(send))
+        except Left:
+            if gone is not None and gone.ending and record_in(scope).first_byte is None:
+                raise ending() from None
         finally:
             with anyio.CancelScope(shield=True):  # the client has gone, and this task is cancelled
                 await self._frames.aclose()
+                if self._stream is not None:
+                    await self._stream.aclose()
 
 
 @frozen(eq=False)
@@ -56,14 +63,12 @@ class Begun:
 
     stream: Stream
     first: Event | None
-    gone: Gone | None = None
+    scope: Scope
+    """The request's: what fails later stands in its record."""
 
     @classmethod
-    async def of(cls, stream: Stream, gone: Gone | None = None) -> Begun:
-        try:
-            return cls(stream, await anext(stream), gone)
-        except StopAsyncIteration:
-            return cls(stream, None)
+    async def of(cls, stream: Stream, scope: Scope) -> Begun:
+        return cls(stream, await anext(stream, None), scope)
 
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """All events, the first included, each with those that came together with it. The provider's own [DONE] is left out."""
@@ -74,7 +79,8 @@ class Begun:
                     yield came
                 event = await anext(stream, None)
         except asyncio.CancelledError:
-            if (task := asyncio.current_task()) is None or self.gone is None or not self.gone.ending:
+            gone = gone_in(self.scope)
+            if (task := asyncio.current_task()) is None or gone is None or not gone.ending:
                 raise
             task.uncancel()  # the gateway ends: who is still there is told so
             raise ending() from None
@@ -108,7 +114,7 @@ async def response_frames(begun: Begun) -> Frames:
             last = came[-1]
             yield _bytes("".join([_frame(event.raw, event.type) for event in came]))
     except Exception as error:
-        inner = _envelope(error)["error"]
+        inner = failure(error, begun.scope)["error"]
         number = _number_of(last) + 1
         flat = {name: inner[name] for name in ("code", "message", "param")}
         yield frame(encode({"type": "error", "sequence_number": number, **flat, "error": inner}).decode(), "error")
@@ -124,16 +130,20 @@ async def chat_frames(begun: Begun) -> Frames:
             yield _bytes("".join([_frame(event.raw) for event in came]))
         yield frame(_DONE)
     except Exception as error:
-        yield frame(encode(_envelope(error)).decode())
+        yield frame(encode(failure(error, begun.scope)).decode())
     finally:
         await events.aclose()
 
 
-def _envelope(error: Exception) -> dict[str, Any]:
-    """What a failure on the way is told as. The answer has begun: there is no status any more, and nobody else to catch it."""
+def failure(error: Exception, scope: Scope) -> dict[str, Any]:
+    """What a failure on the way is told as, and remembered. The answer has begun: there is no status any more, and nobody
+    else to catch it.
+    """
     if isinstance(error, CallsheetError):
+        remember(scope, error)
         return envelope_of(error)
-    log_bug({}, error)
+    log_bug(scope, error)
+    record_in(scope).error = "internal_error"
     return envelope(500, "the gateway failed in the middle of the stream", "internal_error")
 
 

@@ -33,10 +33,12 @@ async def with_retries(
     new_io: Callable[[], IO],
     attempt: Callable[[IO], Awaitable[T]],
     budget: RetryBudget,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> T:
     """Run attempts, each with an io of its own, until one succeeds or none may follow.
 
-    The error of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
+    `wanted` tells whether anybody still wants the result: there is no further attempt if nobody does. The error
+    of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
     """
     number, unknown = 1, None
     budget.began()
@@ -59,10 +61,14 @@ async def with_retries(
                 ):
                     error.should_retry = False
                 raise
+            if not wanted():
+                raise
             if not budget.spend(throttled=error.status_code in {429, 503}):
                 error.add_note("Not tried again: too many calls to this account have failed of late.")
                 raise
             await io.sleep(delay)
+            if not wanted():
+                raise
             number += 1
 
 

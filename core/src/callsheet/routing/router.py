@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from attrs import Factory, define, field, frozen
@@ -80,12 +80,13 @@ class Router:
         timeout: float | None = None,
         ids: Ids | None = None,
         record: CallRecord | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Any:
         """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
 
         `timeout` is in seconds, for all attempts together; None means the account's own setting. `ids` reads and makes
         this caller's ids, where several tenants share a router; None means the router's own. `record` takes down what
-        becomes of the call.
+        becomes of the call. `wanted` is asked before each attempt but the first, whether anybody still wants the result.
         """
         operation, record = OPERATIONS[name], record or CallRecord()
         known: dict[str, str] = {}
@@ -119,7 +120,7 @@ class Router:
             return self._finished(result, io, account, codec)
 
         try:
-            return await with_retries(operation, request, new_io, attempt, budget)
+            return await with_retries(operation, request, new_io, attempt, budget, wanted)
         except CallsheetError as error:
             error.provider = error.provider or account.provider
             _say_managed_ids(error, known)

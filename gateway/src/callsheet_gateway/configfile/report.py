@@ -18,6 +18,7 @@ _LIMITS = {
     "max_requests_per_key": "of them by one key",
     "max_uploads_per_key": "uploads by one key",
     "max_spool": "bytes of uploads on the disk",
+    "max_memory": "bytes of large bodies in memory",
     "unread_seconds": "seconds for a client to take something of its answer",
     "notice_seconds": "seconds from SIGTERM until no new requests are taken",
     "grace_seconds": "seconds for what is under way then",
@@ -40,6 +41,7 @@ def report(
             "cors_origins": list(settings.cors_origins),
             "data_dir": data_dir,
             "limits": {name: getattr(settings, name) for name in _LIMITS},
+            "single_use_tokens": settings.single_use_tokens,
         },
         "warnings": warnings,
     }
@@ -64,6 +66,9 @@ def report_lines(document: dict[str, Any]) -> list[str]:
         f"  pages of other origins: {', '.join(gateway['cors_origins']) or 'none'}",
     ]
     lines += [f"  at most {gateway['limits'][name]:,.15g} {words}" for name, words in _LIMITS.items()]
+    lines.append(
+        f"  ephemeral keys: {'for one call each' if gateway['single_use_tokens'] else 'for any number of calls'}"
+    )
     if gateway["data_dir"]:
         lines.append(f"  data: {gateway['data_dir']}")
     return lines

@@ -19,14 +19,16 @@ __all__ = ["GatewayOptions", "Sections"]
 
 _SHORT = 16
 """A master key of fewer characters can be guessed."""
+_DAY = 24 * 60 * 60
 _LIMITS: Mapping[str, Callable[[Any, Place], Any]] = {
     "max_requests": lambda value, at: at.whole(value, 1),
     "max_requests_per_key": lambda value, at: at.whole(value, 1),
     "max_uploads_per_key": lambda value, at: at.whole(value, 1),
     "max_spool": lambda value, at: at.whole(value, 1024 * 1024),
-    "unread_seconds": lambda value, at: at.number(value, 1),
-    "notice_seconds": lambda value, at: at.number(value, 0),
-    "grace_seconds": lambda value, at: at.number(value, 0),
+    "max_memory": lambda value, at: at.whole(value, 32 * 1024 * 1024),  # as much as one body may have
+    "unread_seconds": lambda value, at: at.number(value, 1, _DAY),
+    "notice_seconds": lambda value, at: at.number(value, 0, _DAY),
+    "grace_seconds": lambda value, at: at.number(value, 0, _DAY),
     "token_seconds": lambda value, at: at.whole(value, 1, 7200),
     "single_use_tokens": lambda value, at: at.flag(value),
 }
