@@ -61,8 +61,9 @@ def ask_and_leave(http: httpx.Client, path: str, body: bytes) -> float:
     return time.monotonic()
 
 
-def test_an_answer_that_nobody_waits_for_is_given_up(http: httpx.Client) -> None:
-    left = ask_and_leave(http, "/responses", b'{"model": "odd/m", "input": "x"}')
+@pytest.mark.parametrize("size", [1, 70_000, 2_000_000])
+def test_an_answer_that_nobody_waits_for_is_given_up(http: httpx.Client, size: int) -> None:
+    left = ask_and_leave(http, "/responses", b'{"model": "odd/m", "input": "%s"}' % (b"x" * size))
     assert Slow.given_up.wait(0.5), "the upstream is kept for more than half a second"
     assert time.monotonic() - left < 0.5
 

@@ -144,6 +144,11 @@ class Protocol(HttpToolsProtocol):
         else:  # behind a body in chunks: nobody reads it
             self._trailer_size += len(name) + len(value)
 
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        # A large body's last piece may have stopped the reading, and nobody asks for more of it.
+        self.flow.resume_reading()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._trailer_size = 0
