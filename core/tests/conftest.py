@@ -131,16 +131,16 @@ class Held:
         self._here = psutil.Process()
         self.files, self.threads = self._here.num_fds(), threading.active_count()
 
-    def more(self, files: int = 0, within: float = 2.0) -> str:
-        """What is held beyond, apart from `files`; empty if nothing. The server is given some time to close its ends."""
+    def more(self, files: int = 0, threads: int = 0, within: float = 2.0) -> str:
+        """What is held beyond `files` and `threads` more; empty if nothing. The server is given time to close its ends."""
         end = time.monotonic() + within
         while True:
             gc.collect()
-            open_files, threads = self._here.num_fds(), threading.active_count()
-            if open_files <= self.files + files and threads <= self.threads:
+            more_files, more_threads = self._here.num_fds() - self.files, threading.active_count() - self.threads
+            if more_files <= files and more_threads <= threads:
                 return ""
             if time.monotonic() > end:
-                return f"{open_files - self.files} files and {threads - self.threads} threads more than before"
+                return f"{more_files} files and {more_threads} threads more than before"
             time.sleep(0.01)
 
 

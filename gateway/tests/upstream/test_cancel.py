@@ -67,7 +67,8 @@ async def test_at_every_await(
         places += 1
     assert places >= fewest
     assert server.settled(0)
-    assert held.more() == ""
+    # anyio keeps its worker threads. One that was left in the middle of a read is not there for the next one: so there are two.
+    assert held.more(threads=1) == ""
     await anyio.sleep(0)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
