@@ -202,3 +202,30 @@ def test_jobs_outlive_a_restart_and_a_rotation_of_the_root_key(tmp_path):
         assert [video["id"] for video in http.get("/videos").json()["data"]] == [other, id]
         assert other[:12] != id[:12]  # the key's number stands in the id
         assert http.post("/videos/edits", json={"video": {"id": id}, "prompt": "x"}).status_code in {200, 409, 400}
+
+
+def test_keys_that_nobody_asks_for_are_warned_of(tmp_path):
+    """And where they are kept is said, where `callsheet keys` would look elsewhere."""
+    open_, keyed = tmp_path / "open.yaml", tmp_path / "keyed.yaml"
+    models = "model_list:\n- model_name: m\n  litellm_params: {model: local/motion-1}\n"
+    write(open_, models)
+    write(keyed, f"{models}general_settings: {{master_key: sk-of-a-test-0123456789}}\n")
+    env = {**os.environ, "CALLSHEET_GATEWAY_DIR": str(tmp_path / "gateway"), "CALLSHEET_LOCAL_DIR": str(tmp_path)}
+    said = {}
+    for number, words in enumerate([[str(open_)], [str(open_)], [str(keyed), "--data-dir", str(tmp_path / "else")]]):
+        with subprocess.Popen(
+            [CALLSHEET, "serve", "--port", "0", "--config", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        ) as process:  # fmt: skip
+            lines = []
+            while not lines or not lines[-1].startswith("Try it"):
+                lines.append(process.stdout.readline())
+                assert lines[-1]
+            process.send_signal(signal.SIGINT)
+            said[number] = "".join(lines), process.communicate(timeout=20)[1]
+        if number == 0:
+            subprocess.run([CALLSHEET, "keys", "create", "a"], check=True, env=env, capture_output=True)
+    assert "warning" not in said[0][1]
+    assert "no key is asked for, though there are virtual keys" in said[1][1]
+    assert "warning" not in said[2][1]
+    assert f"callsheet keys create NAME --data-dir {tmp_path / 'else'}\n" in said[2][0]

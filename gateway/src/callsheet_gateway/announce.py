@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_
 import os
 import shlex
+from pathlib import Path
 
 import click
 from pydantic import SecretStr
@@ -36,8 +37,17 @@ def from_environment() -> SecretStr | None:
     return SecretStr(key)
 
 
-def announce(address: str, client: AsyncClient, settings: GatewaySettings, made: MasterKey | None, json: bool) -> None:
-    """Say it on stdout. A key that was `made` just now is shown, this once."""
+def announce(
+    address: str,
+    client: AsyncClient,
+    settings: GatewaySettings,
+    made: MasterKey | None,
+    folder: Path | None,
+    json: bool,
+) -> None:
+    """Say it on stdout. A key that was `made` just now is shown, this once. `folder` is the data directory, if it is not
+    where `callsheet keys` looks by itself.
+    """
     names = list(client.router.models)
     if json:
         document = {"base_url": f"{address}/v1", "page": f"{address}/realtime", "models": names}
@@ -53,7 +63,8 @@ def announce(address: str, client: AsyncClient, settings: GatewaySettings, made:
         click.echo(f"It serves {whom}, and takes any API key. Ctrl-C ends it.")
     else:
         click.echo(f"It serves {whom}, and asks for a key. Ctrl-C ends it.")
-        click.echo("More keys: callsheet keys create NAME")
+        where = f" --data-dir {shlex.quote(str(folder))}" if folder is not None else ""
+        click.echo(f"More keys: callsheet keys create NAME{where}")
     click.echo("\nTry it in another terminal:\n")
     if made is not None and made.fresh:
         click.echo(f"  export {VARIABLE}={made.key.get_secret_value()}")

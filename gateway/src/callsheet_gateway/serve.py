@@ -32,9 +32,15 @@ from callsheet_gateway.state import State, default_folder
 
 __all__ = ["serve"]
 
+_ASK = "Give a master_key in the config, or CALLSHEET_MASTER_KEY, to have them asked for"
+
 
 @click.command(short_help="Serve OpenAI's interface on this machine.")
-@click.option("--host", metavar="ADDRESS", help="A loopback address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="The address to listen on; beyond this machine's own it takes a key.  [default: 127.0.0.1]",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="The port; 0 takes a free one.  [default: 4000]"
 )  # None, so that a file may say it
@@ -97,13 +103,17 @@ def serve(
     made = state.master_key() if settings.master_key is MADE_LATER else None
     if made is not None:
         settings = evolve(settings, master_key=made.key)
+    if settings.master_key is None and state.keys.every():
+        click.echo(
+            "warning: no key is asked for, though there are virtual keys: also disabled ones get in. " + _ASK, err=True
+        )
     drain = Drain()
     writer = LogWriter()
     app = make_app(client, settings, state, drain, AccessLog(writer) if access_log else None)
     address = _address(settings.host, listening.getsockname()[1])
 
     def ready() -> None:
-        announce(address, client, settings, made, json)
+        announce(address, client, settings, made, None if state.folder == default_folder() else state.folder, json)
 
     how = uvicorn.Config(
         app,
