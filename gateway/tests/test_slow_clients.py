@@ -62,7 +62,9 @@ def answer_of(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/videos", "/videos/characters", "/responses", "/realtime/calls", "/keys"])
-@pytest.mark.parametrize("length", [f"Content-Length: {MANY}", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "length", [f"Content-Length: {MANY}", f"Content-Length: {MANY:030}", "Transfer-Encoding: chunked"]
+)
 def test_with_a_wrong_key_the_body_is_not_read(read: list[int], path: str, length: str) -> None:
     with over(Odd, **KEYS) as http, connected(http) as connection:
         connection.sendall(head(path, "Authorization: Bearer wrong", "Content-Type: application/json", length))

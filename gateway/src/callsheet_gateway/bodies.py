@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from callsheet.models.base import OperationRequest
@@ -21,7 +22,7 @@ from callsheet_gateway.principal import principal_of
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.spool import IN_MEMORY, Lease
 
-__all__ = ["counted", "document_of", "json_document", "known_query", "media_type", "read_all"]
+__all__ = ["counted", "declared_size", "document_of", "json_document", "known_query", "media_type", "read_all"]
 
 
 GRACE = 10.0
@@ -46,7 +47,7 @@ async def document_of(
     """
     limits = limits_of(request)
     if media_type(request) != "multipart/form-data":
-        size = _declared(request)
+        size = declared_size(request.headers)
         if size is not None and size <= IN_MEMORY:
             yield await json_document(request, settings.max_json)
             return
@@ -108,7 +109,7 @@ async def read_all(request: Request, most: int) -> bytes:
 
 async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """A body's pieces, up to `most` bytes in all, in time; a body that stops short is an error of its own."""
-    if (_declared(request) or 0) > most:
+    if (declared_size(request.headers) or 0) > most:
         raise _too_big(most)
     clock, size, more = asyncio.get_running_loop().time, 0, True
     patience = GRACE  # what came fast is no credit to stand still on
@@ -130,9 +131,9 @@ async def counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
-def _declared(request: Request) -> int | None:
-    """The body's size as its head says it; None where it does not."""
-    declared = request.headers.get("content-length", "")
+def declared_size(headers: Headers) -> int | None:
+    """A body's size in bytes, as its head says it; None where it does not."""
+    declared = headers.get("content-length", "")
     if not (declared.isascii() and declared.isdigit()):
         return None
     return int(declared.lstrip("0")[:20] or 0)  # zeros in front would hide what comes after 20 digits

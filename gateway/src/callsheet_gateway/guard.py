@@ -18,6 +18,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from callsheet_gateway.bodies import declared_size
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import Refused, ending, error_response, remember
 from callsheet_gateway.limits import UnderWay, too_busy
@@ -102,7 +103,9 @@ class Guard:
             else:
                 record.sent += len(message.get("body", b""))
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
-            lingers = answered_in_full and not body_is_there and _is_small(headers)
+            if answered_in_full and not body_is_there:
+                size = declared_size(headers)
+                lingers = size is not None and size <= _MOST_UNWANTED
             await send({**message, "more_body": True} if lingers else message)
 
         self.under_way += 1
@@ -165,11 +168,6 @@ async def _read_on(receive: Receive) -> None:
     with anyio.move_on_after(_LINGER):
         while (await receive()).get("more_body"):
             pass
-
-
-def _is_small(headers: Headers) -> bool:
-    size = headers.get("content-length", "")
-    return size.isascii() and size.isdigit() and int(size[:20]) <= _MOST_UNWANTED
 
 
 def _has_body(headers: Headers) -> bool:

@@ -123,7 +123,7 @@ class _Methods:
             of_all = None if self.access == "operator" else settings.max_requests
             under_way = limits.requests.one(principal, settings.max_requests_per_key, of_all)
         with under_way:
-            # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
+            # What makes something goes on even where this task is cancelled: at the gateway's end, say.
             work = handler(request)
             response = await (self.face.drain.finished(work) if name in MAKES else work)
             await response(scope, receive, send)
