@@ -102,6 +102,13 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
             ("    @cs.hookimpl\n" + LOOK_HEAD, "    @pluggy.HookimplMarker('acme')\n    @cs.hookimpl\n" + LOOK_HEAD),
         ),
     ),
+    "S14": (
+        _acme(
+            "prices_stayed_at_home",
+            "The table of prices is not where the class says: what the models cost is not known.",
+            (AUTH, AUTH + '    price_table: ClassVar[str | None] = "prices.json"\n'),
+        ),
+    ),
     "W03": (
         _acme(
             "asyncio_only",

@@ -259,7 +259,7 @@ def test_responses_keep_what_is_not_understood_and_can_be_sent_back():
         ({"extra_headers": {"x": "y"}}, r"^extra_headers: headers belong to an account"),
         ({"extra_query": {"x": "y"}}, "extra_query: "),
         ({"num_retries": 3}, "never sent twice"),
-        ({"target_model_names": "a,b"}, "one model, not 2"),
+        ({"target_model_names": "a,b"}, "several names are for models of a configuration"),
         ({"secs": 8}, "secs: Callsheet does not know this"),
         ({"seconds": "x"}, "whole seconds are wanted"),
         ({"timeout": object()}, "seconds are wanted, not object"),

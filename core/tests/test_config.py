@@ -57,7 +57,7 @@ def test_the_account_id_depends_on_the_variable_and_not_on_the_key(registry):
             {"model_list": [entry("film", "other/m", api_key=f"os.environ/{variable}")]},
             {variable: key},
         )
-        return models["film"].account.id
+        return models.deployments("film")[0].account.id
 
     assert ids("A", "one") == ids("A", "two") != ids("B", "one")
 
@@ -78,10 +78,6 @@ def test_the_providers_own_variable_is_the_account_of_the_library(registry, monk
         ([entry("film", "othr/m")], "no provider named 'othr'.* Did you mean 'other'"),
         ([entry("film", "other/")], "does not say PROVIDER/MODEL"),
         (
-            [entry("film", "other/m"), entry("film", "other/n")],
-            r"model_list\[1\].model_name: the model name is there already",
-        ),
-        (
             [entry("film", "other/m", api_bas="x")],
             "unknown key 'api_bas'. Did you mean 'api_base'",
         ),
@@ -93,7 +89,8 @@ def test_the_providers_own_variable_is_the_account_of_the_library(registry, monk
             [entry("a", "other/m", timeout=1), entry("b", "other/m", timeout=2)],
             "the same account with other settings; give each an 'account_id'",
         ),
-        ([entry("film-*", "other/m")], "names with . are not understood yet"),
+        ([entry("film-*-*", "other/m")], "one . is understood in a name, not several"),
+        ([entry("film", "other/*")], "a . in the model stands for what the one in the name does"),
         (["film"], r"model_list\[0\]: a mapping with a \'model_name\' is wanted, not a text"),
         ([entry("film", "other/m", account_id=5)], "account_id: a text is wanted, not a number"),
         ([entry("film", "other/m", custom_llm_provider=5)], "custom_llm_provider: a text is wanted, not a number"),
@@ -139,7 +136,7 @@ def test_closed_accounts_are_the_configured_ones_and_no_others(registry, monkeyp
     nothing = Accounts(registry, configured_only=True)
     with pytest.raises(ConfigurationError, match="none is configured"):
         nothing.default()
-    assert Router(nothing, IdCodec()).models == {}
+    assert list(Router(nothing, IdCodec()).models) == []
 
 
 def test_without_a_model_several_accounts_are_a_question(registry):
@@ -165,7 +162,7 @@ def test_accounts_and_models_in_the_plainer_spelling(registry, monkeypatch):
     assert made.generate_video(prompt="a", model="film").meta.account == "team"
     assert made.generate_video(prompt="a", model="short").model == "o/p"
     assert made.generate_video(prompt="a", model="draft").meta.provider == "echo"
-    film = made.router.models["film"]
+    [film] = made.router.models.deployments("film")
     assert (film.rpm, film.weight, film.tpm, film.info) == (3, 0.5, None, {"mode": "video"})
     assert film.account.settings.api_key.get_secret_value() == "sk-of-the-team"
     assert film.account.key_variable == "TEAM_KEY"
@@ -176,7 +173,7 @@ def test_variables_of_the_configuration_come_after_real_ones(registry):
     config = {"models": {"a": "needs/m"}, "environment_variables": {"NEEDS_KEY": "os.environ/B", "B": "never"}}
     for environ, key in [({"B": "real"}, "real"), ({"NEEDS_KEY": "own", "B": "real"}, "own")]:
         models = configure(Accounts(registry), config, environ)
-        assert models["a"].account.settings.api_key.get_secret_value() == key
+        assert models.deployments("a")[0].account.settings.api_key.get_secret_value() == key
     with pytest.raises(ConfigurationError, match="variable B, which is not set") as caught:
         configure(Accounts(registry), config, {})
     assert caught.value.at == ("environment_variables", "NEEDS_KEY")

@@ -56,10 +56,6 @@ def wrong(read, tmp_path):
             "config.yaml:3: model_list[0].litellm_params: settings for provider 'other': timeout:",
         ),
         (
-            "model_list:\n- &one\n  model_name: a\n  litellm_params: {model: other/m}\n- <<: *one\n",
-            "config.yaml:3: model_list[1].model_name: the model name is there already",
-        ),
-        (
             "model_list:\n- model_name: a\n  litellm_params: &p\n    model: other/m\n    rpm: many\n"
             "- model_name: b\n  litellm_params: *p",
             "config.yaml:5: model_list[0].litellm_params.rpm: a whole number of 1 or more is wanted, not a text",
@@ -70,8 +66,8 @@ def wrong(read, tmp_path):
         ),
         ("models:\n  a: other/m\n  b: m", "config.yaml:3: models (entry 2): PROVIDER/MODEL or ACCOUNT/MODEL is wanted"),
         (
-            "models:\n  a: [other/m]",
-            "config.yaml:2: models (entry 1): PROVIDER/MODEL, or a mapping, is wanted, not a list",
+            "models:\n  a: [othr/m]",
+            "config.yaml:2: models (entry 1)[0]: no provider named 'othr' is installed. Did you mean 'other'?",
         ),
         (
             "models:\n  a: {account: other,\n    modle: m}",
@@ -181,9 +177,9 @@ def test_a_weight_is_a_number(wrong, value):
 def test_limits_from_the_environment_are_digits(read, monkeypatch):
     monkeypatch.setenv("RPM", "7")
     configured, client = read("models: {a: {account: other, model: m, rpm: os.environ/RPM, weight: 0.5, info: {x: 1}}}")
-    [one] = client.router.models.values()
+    [[_, [one]]] = client.router.models.items()
     assert (one.rpm, one.weight, one.tpm, one.info) == (7, 0.5, None, {"x": 1})
-    assert "limits (weight, rpm, tpm, max_parallel_requests) are read, not enforced yet" in configured.warnings[0]
+    assert configured.warnings == []
 
 
 REFUSED = [
@@ -254,7 +250,7 @@ def test_accounts_by_id_provider_and_environment(read, monkeypatch):
         "environment_variables: {MODEL: from-the-file}\n"
     )
     _, client = read(text)
-    found = {name: (one.account.id, one.model) for name, one in client.router.models.items()}
+    found = {name: (one.account.id, one.model) for name, [one] in client.router.models.items()}
     needs = found["d"][0]
     assert found == {
         "a": ("x", "m"),
@@ -263,10 +259,10 @@ def test_accounts_by_id_provider_and_environment(read, monkeypatch):
         "d": (needs, "m"),
         "e": (needs, "from-the-file"),
     }
-    settings = client.router.models["a"].account.settings
+    settings = client.router.models.deployments("a")[0].account.settings
     assert (settings.base_url, settings.headers) == ("http://127.0.0.1:1", {"X-Team": "a"})
-    assert client.router.models["d"].account.key_variable == "NEEDS_KEY"
-    assert client.accounts.by_tag(client.router.models["d"].account.tag).id == needs
+    assert client.router.models.deployments("d")[0].account.key_variable == "NEEDS_KEY"
+    assert client.accounts.by_tag(client.router.models.deployments("d")[0].account.tag).id == needs
 
 
 def test_errors_that_are_about_no_place_are_not_moved(read):

@@ -36,7 +36,7 @@ def read(name):
 )
 def test_the_posts_files_work_as_they_stand(name, models):
     configured, client = read(name)
-    found = client.router.models
+    found = {name: one for name, [one] in client.router.models.items()}
     assert {model: f"{one.account.provider}/{one.model}" for model, one in found.items()} == models
     assert len({one.account.id for one in found.values()}) == 1
     assert all(one.account.settings.api_key.get_secret_value().endswith("environment") for one in found.values())
@@ -51,7 +51,7 @@ def test_the_posts_files_work_as_they_stand(name, models):
 def test_a_file_with_many_settings(monkeypatch):
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-master-0123456789")
     configured, client = read("many-settings")
-    models = client.router.models
+    models = {name: one for name, [one] in client.router.models.items()}
     assert list(models) == ["sora-2", "gpt-5.4", "sora"]
     film = models["sora-2"]
     assert models["sora"] == film
@@ -65,15 +65,16 @@ def test_a_file_with_many_settings(monkeypatch):
     said = "\n".join(configured.warnings)
     for line, key in [
         (11, "litellm_params.max_retries"), (12, "litellm_params.stream_timeout"),
-        (13, "litellm_params.rpm does nothing yet: limits (weight, rpm, tpm, max_parallel_requests) are read, not enforced yet"),
-        (31, "router_settings.routing_strategy"), (33, "router_settings.num_retries"), (35, "router_settings.redis_host"),
+        (35, "router_settings.redis_host"),
         (40, "litellm_settings.drop_params"), (43, "litellm_settings.success_callback"),
         (50, "general_settings.database_url is LiteLLM's and does nothing here"), (55, "callback_settings"),
     ]:  # fmt: skip
         assert any(
             warning.startswith(f"{configured.path}:{line}: ") and key in warning for warning in configured.warnings
         ), key
-    assert (said.count("not enforced yet"), said.count("max_retries")) == (1, 1)
+    assert said.count("max_retries") == 1
+    routing = client.router.models.routing
+    assert (routing.strategy, routing.retries) == ("shuffle", 2)
     for secret in ("sk-of-the-team", "password@", "sk-master"):
         assert secret not in said + repr(configured) + repr(client.router)
     for silent in ("enable_jwt_auth", "max_budget", "enable_tag_filtering"):  # off: nothing relies on them
@@ -85,7 +86,7 @@ def test_the_plainer_spelling(monkeypatch):
     configured, client = read("plain")
     assert {
         name: (one.account.provider, one.account.id if name != "draft" else None, one.model)
-        for name, one in client.router.models.items()
+        for name, [one] in client.router.models.items()
     } == {
         "sora-2": ("openai", "team-a", "sora-2"),
         "fast": ("openai", "team-a", "gpt-5.4"),
@@ -98,7 +99,7 @@ def test_the_plainer_spelling(monkeypatch):
     assert gateway.master_key == SecretStr("sk-gateway-0123456789")
     assert gateway.limits == {"max_uploads_per_key": 8, "unread_seconds": 30.0}
     assert configured.warnings == []
-    accounts = {one.account.id: one.account for one in client.router.models.values()}
+    accounts = {one.account.id: one.account for _, [one] in client.router.models.items()}
     assert accounts["team-a"].key_variable == "OPENAI_API_KEY"
     assert accounts["team-b"].key_variable is None
 
@@ -107,7 +108,7 @@ def test_a_variable_that_is_really_set_wins_over_the_files(monkeypatch):
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-master-0123456789")
     monkeypatch.setenv("TEAM_KEY", "sk-from-outside")
     _, client = read("many-settings")
-    assert client.router.models["sora-2"].account.settings.api_key.get_secret_value() == "sk-from-outside"
+    assert client.router.models.deployments("sora-2")[0].account.settings.api_key.get_secret_value() == "sk-from-outside"
 
 
 def test_the_providers_own_variable_may_be_in_the_file(tmp_path, monkeypatch):
@@ -117,7 +118,7 @@ def test_the_providers_own_variable_may_be_in_the_file(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match=r"config.yaml:2: .*variable OTHER_KEY, which is not set"):
         read_config(path)
     monkeypatch.setenv("OTHER_KEY", "sk-other")
-    account = make_client(read_config(path)).router.models["a"].account
+    account = make_client(read_config(path)).router.models.deployments("a")[0].account
     assert account.settings.api_key.get_secret_value() == "sk-other"
     assert account.key_variable == "OPENAI_API_KEY"
 

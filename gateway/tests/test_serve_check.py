@@ -72,9 +72,8 @@ def test_as_data(check, tmp_path):
         },
         "single_use_tokens": True,
     }  # fmt: skip
-    limits, database = document["warnings"]
-    assert "config.yaml:5: models (entry 1).rpm does nothing yet: limits" in limits
-    assert "are read, not enforced yet" in limits
+    assert document["routing"] == {"strategy": "shuffle", "retries": 2, "fallbacks": {}, "default_fallbacks": []}
+    [database] = document["warnings"]
     assert "config.yaml:9: general_settings.database_url is LiteLLM's and does nothing here" in database
     assert document["ok"] is True
     assert not [secret for secret in ("user:pass", "sk-", "key=1") if secret in done.output]
@@ -90,6 +89,7 @@ def test_for_people(check):
         "    rpm 60",
         "    https://api.openai.com/v1, key in the file",
         "    no address, no key",
+        "  shuffle, at most 3 attempts",
         "  listens on 127.0.0.1, port 4321",
         "  master key: none",
         "  at most 200 of them by one key",
@@ -99,7 +99,7 @@ def test_for_people(check):
         "  ephemeral keys: for one call each",
     ):
         assert line in done.stdout.splitlines()
-    assert done.stderr.count("warning: ") == 2
+    assert done.stderr.count("warning: ") == 1
     assert not [secret for secret in ("user:pass", "sk-") if secret in done.output]
 
 
@@ -173,7 +173,8 @@ def test_a_server_in_the_plainer_spelling(tmp_path):
     with serving(tmp_path / "data", "--config", str(path)) as gateway, gateway.http() as http:  # --port 0 wins
         answer = http.post("/responses", json={"model": "text", "input": "What is 6 times 7?"}).json()
         assert (answer["model"], answer["status"]) == ("text", "completed")
-    assert (
-        "limits (weight, rpm, tpm, max_parallel_requests) are read, not enforced yet"
-        in (tmp_path / "data.serve.log").read_text()
-    )
+        for _ in range(4):
+            assert http.post("/responses", json={"model": "text", "input": "hi"}).status_code == 200
+        refused = http.post("/responses", json={"model": "text", "input": "hi"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "deployments_at_limit")
+        assert 50 < float(refused.headers["retry-after"]) <= 60

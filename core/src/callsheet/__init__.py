@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         responses,
         wait,
     )
+    from callsheet.pricing import Price, Usage
     from callsheet.transport import AsyncTransport, BlockingTransport
 
 __version__ = "0.1.0"
@@ -65,8 +66,10 @@ _LATER = {
     "AsyncTransport": "callsheet.transport",
     "BlockingTransport": "callsheet.transport",
     "Client": "callsheet.client",
+    "Price": "callsheet.pricing",
     "SyncDownload": "callsheet.client",
     "SyncStream": "callsheet.client",
+    "Usage": "callsheet.pricing",
     "webhooks": "callsheet.webhooks",
 }
 """Imported when first used, so that `import callsheet` stays quick and loads no HTTP client."""
@@ -132,6 +135,7 @@ __all__ = [
     "OperationRequest",
     "PermissionDeniedError",
     "PluginError",
+    "Price",
     "Provider",
     "ProviderConflict",
     "ProviderInfo",
@@ -156,6 +160,7 @@ __all__ = [
     "UnprocessableEntityError",
     "UnsupportedOperation",
     "Upload",
+    "Usage",
     "Variant",
     "Video",
     "VideoError",

@@ -98,7 +98,7 @@ def build_request(
     iterator in a sync call.
     """
     kind = OPERATIONS[operation].request
-    routing = {name: options.get(name) for name in ("provider", "timeout")}
+    routing = {name: options.get(name) for name in ("provider", "timeout", "target_model_names")}
     rest = {name: value for name, value in options.items() if name not in {*routing, "extra_body"}}
     if unknown := sorted(set(rest) - set(kind.model_fields)):
         raise TypeError(

@@ -1,11 +1,13 @@
 """What a configuration says: which accounts there are, and which model names stand for which model at which account.
 
     {"accounts": [{"provider": "acme", "id": "team-a", "api_key": "os.environ/ACME_KEY"}],
-     "models": {"film": {"account": "team-a", "model": "film-1"}, "talk": "team-a/talk-1", "draft": "acme/film-0"}}
+     "models": {"film": {"account": "team-a", "model": "film-1"}, "talk": ["team-a/talk-1", "acme/talk-0"]},
+     "aliases": {"movie": "film"}, "routing": {"strategy": "priority", "fallbacks": {"talk": ["film"]}}}
 
     {"model_list": [{"model_name": "film", "litellm_params": {"model": "acme/film-1", "api_key": "os.environ/ACME_KEY"}}]}
 
-The second shape is LiteLLM's. Values of the form `os.environ/NAME` are read from the environment; what it lacks,
+The second shape is LiteLLM's. Several entries of one name are a group: see docs/routing.md for that, for names with a `*`,
+and for what `routing` may say. Values of the form `os.environ/NAME` are read from the environment; what it lacks,
 `environment_variables` may hold.
 """
 
@@ -18,31 +20,30 @@ from typing import Any
 from attrs import frozen
 
 from callsheet.config_accounts import AccountMaker
+from callsheet.config_routing import check_names, routing_of
 from callsheet.config_values import Place, is_reference, resolved
 from callsheet.errors import ConfigurationError
+from callsheet.pricing.price import PRICE_FIELDS, Price
 from callsheet.routing.accounts import Accounts
-from callsheet.routing.router import Deployment
+from callsheet.routing.deployment import LIMITS, Deployment
+from callsheet.routing.models import Models
 
 __all__ = ["LIMITS", "Config", "configure", "with_variables"]
 
 Config = Mapping[str, Any]
-LIMITS = ("weight", "rpm", "tpm", "max_parallel_requests")
-"""What a deployment's entry may say of how much it takes."""
-_SECTIONS = ("accounts", "models", "model_list", "environment_variables")
+_SECTIONS = ("accounts", "models", "model_list", "aliases", "routing", "environment_variables")
 _THEIRS = ("general_settings", "litellm_settings", "router_settings", "callback_settings")
 _ENTRY = ("model_name", "litellm_params", "model_info")
-_MODEL = ("account", "model", "info", *LIMITS)
+_MODEL = ("account", "model", "info", *LIMITS, *PRICE_FIELDS)
 
 
-def configure(
-    accounts: Accounts, config: Config | None, environ: Mapping[str, str] | None = None
-) -> dict[str, Deployment]:
+def configure(accounts: Accounts, config: Config | None, environ: Mapping[str, str] | None = None) -> Models:
     """Add a configuration's accounts; return its model names with what they stand for.
 
     Raises ConfigurationError that says which entry is wrong, and how; its `at` says where.
     """
     if config is None:
-        return {}
+        return Models()
     if not isinstance(config, Mapping):
         raise ConfigurationError(f"a config is a mapping with model_list or accounts, not {type(config).__name__}")
     top = Place()
@@ -55,7 +56,22 @@ def configure(
     reading.accounts(top.key("accounts"), config.get("accounts"))
     reading.models(top.key("models"), config.get("models"))
     reading.model_list(top.key("model_list"), config.get("model_list"))
-    return reading.found
+    models = Models(routing_of(top.key("routing"), config.get("routing"), environ))
+    for name, deployments in reading.found.items():
+        models.set(name, deployments)
+    _alias(models, top.key("aliases"), config.get("aliases"))
+    check_names(models, top.key("routing"))
+    return models
+
+
+def _alias(models: Models, place: Place, entries: object) -> None:
+    for number, (alias, name) in enumerate(place.mapping(entries, "a mapping of names to names").items()):
+        where = place.named(str(alias), number)
+        if where.text(alias, "a name") in list(models):
+            raise where.error("a model of this name is there already")
+        if "*" in alias or where.text(name, "a model's name") not in models:
+            raise where.error("no model has the name that it stands for" if "*" not in alias else "it can't have a *")
+        models.alias(alias, name)
 
 
 def with_variables(config: Config, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
@@ -77,7 +93,7 @@ class _Reading:
 
     maker: AccountMaker
     environ: Mapping[str, str]
-    found: dict[str, Deployment]
+    found: dict[str, list[Deployment]]
 
     def accounts(self, place: Place, entries: object) -> None:
         what = "a list of mappings, each with a 'provider',"
@@ -94,21 +110,26 @@ class _Reading:
     def models(self, place: Place, entries: object) -> None:
         for number, (name, entry) in enumerate(place.mapping(entries, "a mapping of names to PROVIDER/MODEL").items()):
             where = place.named(str(name), number)
-            self._new_name(name, where)
-            fields = (
-                {"model": entry} if isinstance(entry, str) else where.mapping(entry, "PROVIDER/MODEL, or a mapping,")
-            )
-            where.known(fields, _MODEL)
-            model = self._text(fields.get("model"), where.key("model"), "a model, such as PROVIDER/MODEL,")
-            if (account := fields.get("account")) is None:
-                account, slash, model = model.partition("/")
-                if not slash or not account or not model:
-                    raise where.error("PROVIDER/MODEL or ACCOUNT/MODEL is wanted")
-                found = self.maker.named(account, where)
-            else:
-                found = self.maker.named(where.key("account").text(account, "an account's id"), where.key("account"))
-            info = where.key("info").mapping(fields.get("info"))
-            self.found[name] = Deployment(found, model, **self._limits(dict(fields), where), info=info)
+            self._good_name(name, where)
+            several = entry if isinstance(entry, list | tuple) else [entry]
+            if not several:
+                raise where.error("a deployment is wanted: PROVIDER/MODEL, or a mapping")
+            for position, one in enumerate(several):
+                self._model(name, one, where.entry(position) if several is entry else where)
+
+    def _model(self, name: str, entry: object, where: Place) -> None:
+        fields = {"model": entry} if isinstance(entry, str) else where.mapping(entry, "PROVIDER/MODEL, or a mapping,")
+        where.known(fields, _MODEL)
+        model = self._text(fields.get("model"), where.key("model"), "a model, such as PROVIDER/MODEL,")
+        if (account := fields.get("account")) is None:
+            account, slash, model = model.partition("/")
+            if not slash or not account or not model:
+                raise where.error("PROVIDER/MODEL or ACCOUNT/MODEL is wanted")
+            found = self.maker.named(account, where)
+        else:
+            found = self.maker.named(where.key("account").text(account, "an account's id"), where.key("account"))
+        info = where.key("info").mapping(fields.get("info"))
+        self._add(name, Deployment(found, model, **self._limits(dict(fields), where), info=info), where)
 
     def model_list(self, place: Place, entries: object) -> None:
         for number, entry in enumerate(place.entries(entries, "a list of mappings, each with a 'model_name',")):
@@ -119,9 +140,9 @@ class _Reading:
             if "model_name" not in entry:
                 raise where.error("'model_name' is wanted: the name that callers use")
             name = entry["model_name"]
-            self._new_name(name, where.key("model_name"))
+            self._good_name(name, where.key("model_name"))
             info = where.key("model_info").mapping(entry.get("model_info"))
-            self.found[name] = self._deployment(entry.get("litellm_params"), info, where)
+            self._add(name, self._deployment(entry.get("litellm_params"), info, where), where)
 
     def _deployment(self, params: object, info: Mapping[str, Any], where: Place) -> Deployment:
         place = where.key("litellm_params")
@@ -139,28 +160,47 @@ class _Reading:
         if not provider or not model:
             raise place.key("model").error("it does not say PROVIDER/MODEL")
         limits = self._limits(options, place)
-        account = self.maker.make(provider, options, place, id_key="account_id", share=True, known=LIMITS)
+        if theirs := self._prices(dict(info), where.key("model_info")):  # LiteLLM reads them in both places
+            limits["prices"] = {**theirs, **limits["prices"]}
+        account = self.maker.make(
+            provider, options, place, id_key="account_id", share=True, known=(*LIMITS, *PRICE_FIELDS)
+        )
         return Deployment(account, model, **limits, info=info)
 
     def _limits(self, options: dict[str, Any], place: Place) -> dict[str, Any]:
-        """Takes the limits out of an entry's options."""
+        """Takes the limits and prices out of an entry's options."""
         limits: dict[str, Any] = {}
         for name in LIMITS:
             where = place.key(name)
             if (value := resolved(options.pop(name, None), where, self.environ)) is not None:
-                limits[name] = where.number(value, 0) if name == "weight" else where.whole(value, 1)
-        return limits
+                limits[name] = where.number(value, 0) if name == "weight" else where.whole(value, 0 if name == "order" else 1)
+        return {**limits, "prices": self._prices(options, place)}
+
+    def _prices(self, options: dict[str, Any], place: Place) -> dict[str, Any]:
+        prices = {}
+        for name in PRICE_FIELDS:
+            if (value := resolved(options.pop(name, None), place.key(name), self.environ)) is not None:
+                prices[name] = value
+        for name, value in prices.items():
+            try:
+                Price.of_fields({name: value})
+            except ValueError:
+                raise place.key(name).error("a price in US dollars is wanted, as a number of 0 or more") from None
+        return prices
 
     def _text(self, value: object, place: Place, what: str) -> str:
         return place.text(resolved(value, place, self.environ), what)
 
-    def _new_name(self, name: object, place: Place) -> None:
+    def _good_name(self, name: object, place: Place) -> None:
         name = place.text(name, "a model's name, as callers use it,")
         if is_reference(name):
             raise place.error("names are not read from the environment")
-        if "*" in name:
-            raise place.error("names with * are not understood yet: list each model by its name")
-        if name in self.found:
-            raise place.error(
-                "the model name is there already: several deployments behind one name are not understood yet"
-            )
+        if name.count("*") > 1:
+            raise place.error("one * is understood in a name, not several")
+
+    def _add(self, name: str, deployment: Deployment, place: Place) -> None:
+        """One more deployment behind a name."""
+        model = deployment.model or ""
+        if model.count("*") > (1 if "*" in name else 0):
+            raise place.error("a * in the model stands for what the one in the name does: there must be one in both")
+        self.found.setdefault(name, []).append(deployment)

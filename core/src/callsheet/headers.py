@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-__all__ = ["can_be_sent", "limits", "poll_after", "request_id", "reset_after", "retry_after", "should_retry"]
+__all__ = ["can_be_sent", "limits", "poll_after", "request_id", "reset_after", "retry_after", "should_retry", "used_up"]
 
 Headers = Mapping[str, str]
 _RESET = "x-ratelimit-reset-"
+_REMAINING = "x-ratelimit-remaining-"
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _GO_STEP = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|ns)", re.ASCII)
 _GO_DURATION = re.compile(f"(?:{_GO_STEP.pattern})+", re.ASCII)
@@ -60,6 +61,19 @@ def reset_after(headers: Headers) -> dict[str, float]:
     """
     spelled = {name.removeprefix(_RESET): value for name, value in headers.items() if name.startswith(_RESET)}
     return {what: seconds for what, text in spelled.items() if (seconds := _duration(text)) is not None}
+
+
+def used_up(limits: Headers, most: float = 60.0) -> float | None:
+    """Seconds until a rate limit that is used up lets something through again, `most` at most; None if none is."""
+    if "0" not in limits.values():  # as nearly always
+        return None
+    resets = reset_after(limits)
+    waits = [
+        resets.get(name.removeprefix(_REMAINING), 1.0)
+        for name, value in limits.items()
+        if name.startswith(_REMAINING) and value == "0"
+    ]
+    return min(most, max(waits)) if waits else None
 
 
 def _duration(text: str) -> float | None:

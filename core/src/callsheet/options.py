@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 __all__ = ["CallOptions", "ChatFields", "ChatOptions", "ResponseFields", "ResponseOptions"]
@@ -17,6 +17,8 @@ class CallOptions(TypedDict, total=False):
     """A model name, "provider/model"."""
     provider: str | None
     """A provider's name, or the id of a configured account."""
+    target_model_names: Sequence[str] | None
+    """Several configured models in the place of one: the best deployment of them all does it."""
     timeout: float | None
     """Seconds for the whole call, retries included; for a stream: until it begins."""
     extra_body: Mapping[str, Any] | None

@@ -45,6 +45,11 @@ class Provider:
     None for a vendor without keys;
     `rejects_before_accepting` holds the error statuses by which the vendor promises that no paid work began, so that the
     request may be sent again (see also `refused`).
+
+    What the vendor's models cost: `price_table` names a JSON file beside the provider's module, a row for each model (see
+    docs/prices.md); it is read when a price is first asked for. `genai_prices_id` is the vendor's name in the package
+    genai-prices, which is asked for what the table lacks; None: it is not asked. Both count for the class that says them
+    and for none that derives from it: that one may speak to somebody else, who has other prices.
     """
 
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
@@ -53,6 +58,8 @@ class Provider:
     models: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     auth: ClassVar[AuthScheme | None] = Bearer()
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset()
+    price_table: ClassVar[str | None] = None
+    genai_prices_id: ClassVar[str | None] = None
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O happens here, and no key is needed yet."""

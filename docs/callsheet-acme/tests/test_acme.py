@@ -1,4 +1,4 @@
-"""Acme is held to the conformance kit: 51 checks, each asked of every operation that it is for."""
+"""Acme is held to the conformance kit: 52 checks, each asked of every operation that it is for."""
 
 from callsheet_acme import Acme
 from callsheet_acme.wire import AcmeWire

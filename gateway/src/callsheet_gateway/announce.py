@@ -78,9 +78,9 @@ def _curl(address: str, client: AsyncClient, keyed: bool) -> str:
     """A command to paste: the first model that is known to answer texts or to make videos is asked for something."""
     shown_key = f' \\\n    -H "Authorization: Bearer ${VARIABLE}"' if keyed else ""
     for operation, route, fields in _ASKED:
-        for name, deployment in client.router.models.items():
+        for name, (deployment, *_) in client.router.models.items():
             known = client.accounts.registry.provider(deployment.account.provider).models
-            if operation in known.get(deployment.model or "", ()):
+            if "*" not in name and operation in known.get(deployment.model or "", ()):
                 document = shlex.quote(json_.dumps({"model": name, **fields}))
                 shown = (
                     f"  curl {address}/v1{route} -H 'Content-Type: application/json'{shown_key} \\\n    -d {document}"

@@ -84,8 +84,8 @@ def make_client(config: Configured | Mapping[str, Any] | None, registry: Registr
         for provider in known.embedded():
             account = client.accounts.add(provider, {})
             for model in known.provider(provider).models:
-                client.router.models[f"{provider}/{model}"] = Deployment(account, model)
-        if not client.router.models:
+                client.router.models.set(f"{provider}/{model}", [Deployment(account, model)])
+        if not len(client.router.models):
             raise ConfigurationError(
                 "no provider that works without a key is installed: install one, or name your models with --config FILE"
             )

@@ -35,6 +35,7 @@ _VIDEO_FIELDS = (
     "seconds", "remixed_from_video_id", "error",
 )  # fmt: skip
 """OpenAI's video object always has all of them."""
+_TARGETS, _MOST_TARGETS = "target_model_names", 16
 
 
 @define(eq=False)
@@ -74,11 +75,14 @@ class Face:
         calls that are made again and again for one request only the first does.
         """
         principal = principal or principal_of(asking)
+        targets = _targets(fields)
         request = self.request_of(operation, fields)
         record, gone = record_of(asking), gone_in(asking.scope)
         record.model = request.model[:80] if request.model else None
         # What names nothing that was made here goes where the gateway likes.
-        may_use(principal, request.model, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
+        names: list[str | None] = [*targets] or [request.model]
+        for name in names:
+            may_use(principal, name, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
         await writable(self.state.resources, operation)
         ids = self.ids_of(principal)
 
@@ -90,6 +94,7 @@ class Face:
             request,
             self.client.transport,
             provider=account,
+            target_model_names=targets,
             ids=ids,
             record=record.call if counted else CallRecord(),
             wanted=wanted,
@@ -109,7 +114,8 @@ class Face:
     def request_of(self, operation: str, fields: Mapping[str, Any]) -> OperationRequest:
         """The request that a stranger's fields make. BadRequestError or Refused if they make none."""
         try:
-            request = OPERATIONS[operation].request.model_validate(dict(fields))
+            known = {name: value for name, value in fields.items() if name != _TARGETS}
+            request = OPERATIONS[operation].request.model_validate(known)
         except ValidationError as error:
             raise bad_request(operation, error) from None
         for name, value in fields.items():
@@ -121,9 +127,8 @@ class Face:
         """What callers call a provider's model: its configured name, else PROVIDER/MODEL."""
         if upstream is None:
             return None
-        for name, deployment in self.router.models.items():
-            if deployment.account.id == meta.account and deployment.model == upstream:
-                return name
+        if (name := self.router.models.name_of(meta.account, upstream)) is not None:
+            return name
         return f"{meta.provider}/{upstream}" if meta.provider else upstream
 
     def document(self, result: Any, asked: str | None = None) -> Any:
@@ -172,6 +177,23 @@ async def unless_gone(work: Coroutine[Any, Any, T], gone: Gone | None) -> T:
         return await gone.unless(work)
     except Left:
         raise (ending() if gone.ending else Refused(499, "the client has gone", "client_gone")) from None
+
+
+def _targets(fields: Mapping[str, Any]) -> list[str]:
+    """The models that a request names in the place of one: a list, or a text with commas, as forms have it."""
+    match fields.get(_TARGETS):
+        case None:
+            return []
+        case str() as text:
+            names: list[object] = [*text.split(",")]
+        case list() as names:
+            pass
+        case _:
+            names = [None]
+    found = [name.strip() for name in names if isinstance(name, str) and name.strip()]
+    if len(found) != len(names) or len(found) > _MOST_TARGETS:
+        raise Refused(400, f"{_TARGETS}: 1 to {_MOST_TARGETS} names of models are wanted", "invalid_value", _TARGETS)
+    return list(dict.fromkeys(found))
 
 
 def _ids_in(request: OperationRequest) -> Iterator[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -76,29 +77,64 @@ async def videos(face: Face, request: Request) -> Response:
     )
 
 
-async def providers(face: Face, _request: Request) -> Response:
-    """GET /providers: the capability table. For each operation "works", the provider's own note, or "not offered"."""
+async def providers(face: Face, request: Request) -> Response:
+    """GET /providers: the capability table. For each operation "works", the provider's own note, or "not offered".
+
+    `deployments` tell which of them is left alone for a while, and why.
+    """
     found: list[ProviderInfo] = await face.client.transport.run(face.client.providers)
-    used = {deployment.account.provider for deployment in face.router.models.values()}
-    data = [{**_capabilities(info), "configured": info.name in used} for info in found]
+    standing = _standing(face, principal_of(request))
+    used = {backend.deployment.account.provider for backend in face.router.models.backends()}
+    data = [
+        {**_capabilities(info), "configured": info.name in used, "deployments": standing.get(info.name, [])}
+        for info in found
+    ]
     return JSONDocument({"object": "list", "data": data})
+
+
+def _standing(face: Face, principal: Principal) -> dict[str, list[dict[str, Any]]]:
+    """How each deployment is doing, by provider; of those that are behind a name which somebody may use."""
+    now, found = time.monotonic(), dict[str, list[dict[str, Any]]]()
+    for backend in face.router.models.backends():
+        names = [group.name for group in backend.groups if principal.may_use(group.name)]
+        if not names:
+            continue
+        one, health = backend.deployment, backend.health
+        state = health.state(now)
+        until = {"ejected": health.ejected_until, "paused": health.paused_until}.get(state)
+        standing = {
+            "account": one.account.id,
+            "model": one.model,
+            "names": names,
+            "state": state,
+            "seconds_left": None if until is None else round(until - now, 3),
+            "failures_in_a_row": health.failures,
+            "under_way": backend.in_flight,
+            "latency_seconds": round(backend.latency, 6) or None,
+        }
+        found.setdefault(one.account.provider, []).append(standing)
+    return found
 
 
 def _models(face: Face, principal: Principal) -> list[dict[str, Any]]:
     """Those that somebody may use."""
     registry = face.client.accounts.registry
     data = []
-    for name, deployment in face.router.models.items():
+    for name, deployments in face.router.models.items():
         if not principal.may_use(name):
             continue
-        suggested = registry.provider(deployment.account.provider).models
+        owners, operations = dict[str, None](), dict[str, None]()
+        for deployment in deployments:
+            provider = deployment.account.provider
+            owners[provider] = None
+            operations |= dict.fromkeys(registry.provider(provider).models.get(deployment.model or "", ()))
         data.append(
             {
                 "id": name,
                 "object": "model",
                 "created": 0,
-                "owned_by": deployment.account.provider,
-                "operations": list(suggested.get(deployment.model or "", ())) or None,
+                "owned_by": ", ".join(owners),
+                "operations": list(operations) or None,
             }
         )
     return data

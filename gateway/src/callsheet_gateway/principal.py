@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from callsheet.routing.models import matches
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.keys import Keys, VirtualKey, hash_of
 from callsheet_gateway.request_record import record_of
@@ -31,7 +32,8 @@ class Principal:
 
     def may_use(self, model: str) -> bool:
         """Whether he may use a model of this name."""
-        return self.models is None or model in self.models
+        models = self.models
+        return models is None or model in models or any(matches(one, model) for one in models if "*" in one)
 
     def among(self, model: str | None) -> frozenset[str] | None:
         """The models, of those that he may use, which a question for one of them is about; None for all there are."""

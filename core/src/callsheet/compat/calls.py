@@ -101,9 +101,13 @@ def _way(operation: str, keywords: Mapping[str, Any], fields: Mapping[str, Any])
     base_url = options.pop("base_url", None) or base_url
     version = options.pop("api_version", None)
     targets = options.pop("target_model_names", None)
-    if (model := options.pop("model", None) or _only(targets)) is not None:
+    names = targets.split(",") if isinstance(targets, str) else list(targets or ())
+    names = [name.strip() for name in names]
+    if (model := options.pop("model", None) or (names[0] if len(names) == 1 else None)) is not None:
         options["model"] = model
     options = _accepted(operation, options)
+    if len(names) > 1:
+        options["target_model_names"] = names
     if provider is not None:
         options["provider"] = provider
     if api_key is None and base_url is None and version is None:
@@ -127,16 +131,6 @@ def _accepted(operation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(timeout := options.get("timeout", 0), int | float):
         raise BadRequestError(f"timeout: seconds are wanted, not {type(timeout).__name__}", param="timeout")
     return {name: value for name, value in options.items() if name in known}
-
-
-def _only(targets: str | list[str] | None) -> str | None:
-    names = targets.split(",") if isinstance(targets, str) else list(targets or ())
-    if len(names) > 1:
-        raise BadRequestError(
-            f"target_model_names: one model, not {len(names)}: a call goes to one place, and what it makes lives there",
-            param="target_model_names",
-        )
-    return names[0].strip() if names else None
 
 
 def _home(fields: Mapping[str, Any]) -> str | None:

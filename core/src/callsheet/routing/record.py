@@ -1,8 +1,13 @@
-"""What became of a call, for those who keep account of calls: logs, metrics."""
+"""What became of a call, for those who keep account of calls: logs, metrics, ledgers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import define
+
+from callsheet.io import Outcome
 
 __all__ = ["CallRecord"]
 
@@ -11,9 +16,10 @@ __all__ = ["CallRecord"]
 class CallRecord:
     """Filled in by the router while a call runs, so that it tells of calls that fail, too.
 
-    `provider` and `account` (its id) are where the call went, `model` is its name there; None: it went nowhere.
+    `provider` and `account` (its id) are where the call went last, `model` is its name there; None: it went nowhere.
     `attempts` is how often it was tried, `seconds` how long all attempts took, without the pauses between them. A stream
-    counts up to its beginning.
+    counts up to its beginning. `outcome` is what is known of the last attempt's paid work: "maybe" also where it was done.
+    `usage` is the provider's own count of tokens, as it stands in its answer; a stream's comes with its end.
     """
 
     provider: str | None = None
@@ -21,3 +27,5 @@ class CallRecord:
     model: str | None = None
     attempts: int = 0
     seconds: float = 0.0
+    outcome: Outcome = "not_sent"
+    usage: Mapping[str, Any] | None = None

@@ -2,8 +2,9 @@
 
 A request that may have started paid work is never sent twice unless it provably did not arrive - except chat and
 responses that are not stored, of which a lost answer leaves nothing behind but its price. A look, which costs nothing,
-follows the upstream's own word, whatever its status. Attempts end at three, at the call's deadline, at the account's
-budget, and wherever the upstream says so.
+follows the upstream's own word, whatever its status. Attempts end at three, at the call's deadline, at the model's
+budget, and wherever the upstream says so. Where another deployment can take the call it goes there, at once; what has to
+go to one place stays there.
 """
 
 from __future__ import annotations
@@ -13,49 +14,60 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from callsheet.errors import APIConnectionError, APIError, APIResponseValidationError
+from callsheet.errors import APIConnectionError, APIError, APIResponseValidationError, AuthenticationError
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
 from callsheet.operations import Operation
 from callsheet.routing.budget import RetryBudget
+from callsheet.routing.health import Outcome as HealthOutcome
+from callsheet.routing.policy import Routing
+from callsheet.routing.route import Place, Route
 
-__all__ = ["MAX_ATTEMPTS", "delay_before_retry", "with_retries"]
+__all__ = ["MAX_ATTEMPTS", "delay_before_retry", "outcome_of", "with_retries"]
 
 T = TypeVar("T")
 MAX_ATTEMPTS = 3
 MAX_HINT = 120.0
 """Seconds: an upstream that asks for a longer wait gets no second try; the caller learns of the hint."""
+_NO_SUCH_MODEL = {"model_not_found", "deploymentnotfound"}
 
 
 async def with_retries(
     operation: Operation,
     request: OperationRequest,
-    new_io: Callable[[], IO],
-    attempt: Callable[[IO], Awaitable[T]],
+    route: Route,
+    new_io: Callable[[Place], IO],
+    attempt: Callable[[Place, IO], Awaitable[T]],
     budget: RetryBudget,
+    routing: Routing,
     wanted: Callable[[], bool] = lambda: True,
 ) -> T:
-    """Run attempts, each with an io of its own, until one succeeds or none may follow.
+    """Run attempts, each with an io and a place of its own, until one succeeds or none may follow.
 
     `wanted` tells whether anybody still wants the result: there is no further attempt if nobody does. The error
     of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
     """
-    number, unknown = 1, None
+    number, unknown, place = 1, None, route.first()
     budget.began()
     while True:
-        io = new_io()
+        io = new_io(place)
         io.meta.attempts = number
         try:
-            result = await attempt(io)
+            result = await attempt(place, io)
             budget.succeeded()
             return result
         except APIError as error:
             if unknown is not None and error.status_code == 404 and operation.method != "GET":
                 unknown.add_note("A second attempt found nothing there: the first one was probably carried out.")
                 raise unknown from error
-            unknown = error if _is_ambiguous(error) else None
             delay = delay_before_retry(operation, request, error, io, number)
-            if delay is None or time.monotonic() + delay >= io.deadline:
+            if delay is not None and time.monotonic() + delay >= io.deadline:
+                delay = None
+            left = number < min(MAX_ATTEMPTS, operation.attempts, 1 + routing.retries_after(error, route.name))
+            names = routing.after_refusal(error, route.name)
+            refused = left and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
+            moves = left and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))
+            if not moves and (delay is None or not left):
                 if (io.outcome == "maybe" or _unpromised(error, operation, io)) and not operation.may_resend_blindly(
                     request, number
                 ):
@@ -63,28 +75,65 @@ async def with_retries(
                 raise
             if not wanted():
                 raise
-            if not budget.spend(throttled=error.status_code in {429, 503}):
+            if not refused and not budget.spend(throttled=error.status_code in {429, 503}):
                 error.add_note("Not tried again: too many calls to this account have failed of late.")
                 raise
-            await io.sleep(delay)
-            if not wanted():
-                raise
+            next_place = route.elsewhere() if moves else None
+            unknown = None
+            if next_place is None:
+                if delay is None:
+                    raise
+                await io.sleep(delay)
+                if not wanted() or (next_place := route.again(place)) is None:
+                    raise
+                unknown = error if _is_ambiguous(error) else None
+            place = next_place
             number += 1
 
 
 def delay_before_retry(
     operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int
 ) -> float | None:
-    """Seconds to wait before attempt `number` + 1, or None when there must be none."""
+    """Seconds to wait before attempt `number` + 1 at the same place, or None when there must be none."""
     if number >= min(MAX_ATTEMPTS, operation.attempts) or not io.sent or error.should_retry is False:
         return None
-    if any(upload.started and not upload.replayable for upload in request.uploads()):
-        return None
-    if not _allowed(operation, request, error, io, number):
+    if not _replayable(request) or not _allowed(operation, request, error, io, number):
         return None
     if (hint := error.retry_after) is not None and hint > 0:
         return hint * random.uniform(1.0, 1.1) if hint <= MAX_HINT else None  # noqa: S311  jitter, not a secret
     return random.uniform(0.0, min(8.0, 0.5 * 2**number))  # noqa: S311  full jitter
+
+
+def outcome_of(error: APIError, *, own_key: bool) -> HealthOutcome:
+    """What an error tells of the deployment: only what the upstream is to blame for speaks against it.
+
+    A refused key is the account's, unless the call showed another one (then it is not its `own_key`).
+    """
+    status, code = error.status_code or 0, (error.code or "").lower()
+    if status == 429:
+        return "failed" if code == "insufficient_quota" else "throttled"
+    if isinstance(error, AuthenticationError):
+        return "failed" if own_key else "neutral"
+    if status == 404:
+        return "failed" if code in _NO_SUCH_MODEL else "neutral"
+    return "failed" if _is_ambiguous(error) or isinstance(error, APIConnectionError) else "neutral"
+
+
+def _replayable(request: OperationRequest) -> bool:
+    return not any(upload.started and not upload.replayable for upload in request.uploads())
+
+
+def _may_move(operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int) -> bool:
+    """Whether another deployment may be asked. Where nothing began that is so also against the upstream's own word."""
+    if not io.sent or not _replayable(request):
+        return False
+    if io.outcome != "maybe" and not _is_ambiguous(error):
+        code = (error.code or "").lower()
+        if isinstance(error, AuthenticationError) or (error.status_code == 404 and code in _NO_SUCH_MODEL):
+            return True
+    elif error.should_retry is False:
+        return False
+    return _allowed(operation, request, error, io, number)
 
 
 def _allowed(operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int) -> bool:

@@ -3,71 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field
 
+from callsheet import headers
 from callsheet.account import Account
 from callsheet.errors import (
+    APIConnectionError,
     APIError,
-    BadRequestError,
+    APITimeoutError,
     CallsheetError,
-    ConfigurationError,
-    NotFoundError,
     PluginError,
     without_secrets,
 )
-from callsheet.ids import IdCodec, ManagedId
 from callsheet.io import IO, Transport, new_idempotency_key
-from callsheet.models.base import IdKind, Meta, OperationRequest
+from callsheet.models.base import Meta, OperationRequest
 from callsheet.models.video import Video
 from callsheet.operations import OPERATIONS
-from callsheet.routing.accounts import Accounts
+from callsheet.routing.backend import Lease
 from callsheet.routing.budget import RetryBudget
+from callsheet.routing.deployment import Deployment
+from callsheet.routing.directory import Directory, Ids
 from callsheet.routing.record import CallRecord
-from callsheet.routing.retry import with_retries
-from callsheet.routing.rewrite import replace_ids, with_managed_ids
+from callsheet.routing.retry import outcome_of, with_retries
+from callsheet.routing.rewrite import with_managed_ids
+from callsheet.routing.route import Place, Route
+from callsheet.routing.usage import on_usage, total_tokens
 from callsheet.stream import Download, Stream
 
-__all__ = ["Deployment", "Ids", "Router"]
+__all__ = ["Router"]
 
-
-@frozen
-class Deployment:
-    """Where a call goes: an account, and the model's name there.
-
-    `rpm` and `tpm` are requests and tokens a minute, `max_parallel_requests` calls at once, `weight` its share among the
-    deployments of one name: what a configuration says of them. None of them is enforced yet. `info` is the user's own data.
-    """
-
-    account: Account
-    model: str | None = None
-    weight: float = field(default=1.0, kw_only=True)
-    rpm: int | None = field(default=None, kw_only=True)
-    tpm: int | None = field(default=None, kw_only=True)
-    max_parallel_requests: int | None = field(default=None, kw_only=True)
-    info: Mapping[str, Any] = field(factory=dict, kw_only=True, eq=False, repr=False)
-
-
-class Ids(Protocol):
-    """What makes and reads managed ids: an `IdCodec`, or what stands before several of them."""
-
-    def encode(self, kind: IdKind, account: bytes, upstream: str) -> str: ...
-
-    def decode(self, id: str, kind: IdKind) -> ManagedId: ...
+Admit = Callable[[Deployment], Awaitable[None]]
+"""Asked before each attempt. What it raises ends the call before anything is sent."""
 
 
 @define(eq=False)
-class Router:
+class Router(Directory):
     """Routes calls of any kind to accounts. Knows nothing of sync and async: the transport decides that."""
 
-    accounts: Accounts
-    ids: IdCodec
-    default_model: str | None = None
-    default_provider: str | None = None
-    models: dict[str, Deployment] = Factory(dict)
-    """The configured model names. Where the accounts are `configured_only` there are no others."""
     _budgets: dict[tuple[str, str | None], RetryBudget] = field(factory=dict, init=False, repr=False)
 
     async def call(
@@ -78,53 +54,109 @@ class Router:
         *,
         provider: str | None = None,
         timeout: float | None = None,
+        target_model_names: Sequence[str] | None = None,
         ids: Ids | None = None,
         record: CallRecord | None = None,
         wanted: Callable[[], bool] = lambda: True,
+        admit: Admit | None = None,
     ) -> Any:
         """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
 
-        `timeout` is in seconds, for all attempts together; None means the account's own setting. `ids` reads and makes
-        this caller's ids, where several tenants share a router; None means the router's own. `record` takes down what
-        becomes of the call. `wanted` is asked before each attempt but the first, whether anybody still wants the result.
+        `timeout` is in seconds, for all attempts together; None means the account's own setting. `target_model_names` are
+        several models in the place of one: the best deployment of them all does it. `ids` reads and makes this caller's
+        ids, where several tenants share a router; None means the router's own. `record` takes down what becomes of the
+        call. `wanted` is asked before each attempt but the first, whether anybody still wants the result. `admit` is asked
+        before each attempt, and raises if there must be none.
         """
         operation, record = OPERATIONS[name], record or CallRecord()
         known: dict[str, str] = {}
         codec: Ids = self.ids if ids is None else ids
-        home, request = self._resolve_ids(request, provider, known, codec)
-        deployment = self._deployment(request.model, provider, home, operation.takes_model)
-        request = (
-            request.model_copy(update={"model": deployment.model}) if deployment.model != request.model else request
-        )
-        account = deployment.account
-        record.provider, record.account, record.model = account.provider, account.id, deployment.model
-        dispatcher = self.accounts.dispatcher(account)
-        if name not in dispatcher.operations:
-            dispatcher.require(name, self.accounts.offering(name))
-        deadline = time.monotonic() + (account.settings.timeout if timeout is None else timeout)
-
-        budget = self._budgets.setdefault((account.id, request.model), RetryBudget())
-
+        home, request = self.resolve_ids(request, provider, known, codec)
+        route = self.route(operation, request, provider, home, target_model_names)
+        place_of_budget = (route.targets[0][0].name, None) if route.targets else _account_and_model(route)
+        budget = self._budgets.setdefault(place_of_budget, RetryBudget())
         idempotency_key = new_idempotency_key()
+        deadline: float | None = None
 
-        def new_io() -> IO:
+        def new_io(place: Place) -> IO:
+            nonlocal deadline
+            account = place.deployment.account
+            if deadline is None:
+                deadline = time.monotonic() + (account.settings.timeout if timeout is None else timeout)
+            record.provider, record.account, record.model = account.provider, account.id, place.deployment.model
+            try:
+                dispatcher = self.accounts.dispatcher(account)
+                if name not in dispatcher.operations:
+                    dispatcher.require(name, self.accounts.offering(name))
+            except BaseException:
+                if place.lease is not None:
+                    place.lease.release()
+                raise
             return IO(account, dispatcher.provider, operation, transport, deadline, idempotency_key)
 
-        async def attempt(io: IO) -> Any:
-            record.attempts, began = io.meta.attempts, time.monotonic()
+        async def attempt(place: Place, io: IO) -> Any:
+            lease, model, account = place.lease, place.deployment.model, place.deployment.account
+            asked = request if model == request.model else request.model_copy(update={"model": model})
             try:
-                result = await dispatcher.call(name, request, io)
-            finally:
-                record.seconds += time.monotonic() - began
-            io.hand_out()
-            return self._finished(result, io, account, codec)
+                if admit is not None:
+                    record.attempts = io.meta.attempts - 1
+                    await admit(place.deployment)
+                record.attempts, began = io.meta.attempts, time.monotonic()
+                record.outcome = "not_sent"
+                try:
+                    result = await self.accounts.dispatcher(account).call(name, asked, io)
+                finally:
+                    record.seconds += time.monotonic() - began
+                    record.outcome = io.outcome
+                io.hand_out()
+                result = self._finished(result, io, account, codec)
+            except BaseException as error:
+                if lease is not None:
+                    self._judge(lease, error, own_key=_own_key(asked), impatient=timeout is not None)
+                raise
+            self._follow(result, lease, io, record)
+            return result
 
         try:
-            return await with_retries(operation, request, new_io, attempt, budget, wanted)
+            return await with_retries(operation, request, route, new_io, attempt, budget, self.models.routing, wanted)
         except CallsheetError as error:
-            error.provider = error.provider or account.provider
+            error.provider = error.provider or record.provider
+            if home is not None:
+                _say_it_stays(error, home)
             _say_managed_ids(error, known)
             raise
+
+    def _judge(self, lease: Lease, error: BaseException, *, own_key: bool, impatient: bool) -> None:
+        """Take down what a failure tells of a deployment, and let others have its place."""
+        now = time.monotonic()
+        if isinstance(error, APIError):
+            outcome = outcome_of(error, own_key=own_key)
+            if impatient and isinstance(error, APITimeoutError) and error.sent:
+                outcome = "neutral"  # the caller may have been in too much of a hurry
+            lease.judge(outcome, now, error.retry_after)
+        lease.release(now)
+
+    def _follow(self, result: Any, lease: Lease | None, io: IO, record: CallRecord) -> None:
+        """Take down what a result tells, now or, of a stream, at its end."""
+
+        def tell(usage: Mapping[str, Any]) -> None:
+            record.usage = usage
+            if lease is not None and lease.taken is not None and (tokens := total_tokens(usage)) is not None:
+                lease.used(tokens)
+
+        on_usage(result, tell)
+        if lease is None:
+            return
+        now = time.monotonic()
+        lease.judge("good", now)
+        if io.meta.limits and (pause := headers.used_up(io.meta.limits)) is not None:
+            with lease.backend.lock:
+                lease.backend.health.pause(now + pause)
+        if isinstance(result, Stream):
+            result.tap(on_end=lambda _: lease.release())
+            weakref.finalize(result, lease.release).atexit = False  # of one that nobody has read, or closed
+        else:
+            lease.release(now)
 
     def _finished(self, result: Any, io: IO, account: Account, ids: Ids) -> Any:
         kind = io.operation.result
@@ -149,94 +181,22 @@ class Router:
             result.meta = _merged(meta, io.meta, account)
         return result
 
-    def _resolve_ids(
-        self, request: OperationRequest, provider: str | None, known: dict[str, str], ids: Ids
-    ) -> tuple[Account | None, OperationRequest]:
-        """The account that the request's ids belong to, if it holds any, and the request with the provider's own ids.
 
-        `known` takes the managed id of each of them.
-        """
-        homes: dict[str, Account] = {}
+def _account_and_model(route: Route) -> tuple[str, str | None]:
+    assert route.fixed is not None
+    return route.fixed.account.id, route.fixed.model
 
-        def upstream(id: str, kind: IdKind) -> str:
-            try:
-                managed = ids.decode(id, kind)
-            except NotFoundError:
-                if provider is None:
-                    raise
-                homes.setdefault(provider, self.accounts.of_provider(provider))
-                return id  # the provider's own id: the caller said whose
-            account = self.accounts.by_tag(managed.account)
-            homes[account.id] = account
-            known[managed.upstream] = id
-            return managed.upstream
 
-        resolved = replace_ids(request, upstream)
-        accounts = list({account.id: account for account in homes.values()}.values())
-        if len(accounts) > 1:
-            places = " and ".join(sorted(f"{account.provider} ({account.id})" for account in accounts))
-            raise BadRequestError(
-                f"what the request refers to lives at different accounts: {places}; one call goes to one account",
-                code="ids_at_different_accounts",
-            )
-        return (accounts[0] if accounts else None), resolved
+def _own_key(request: OperationRequest) -> bool:
+    """Whether a call is made with the account's own key, and not with an ephemeral one that somebody brings."""
+    return getattr(request, "ephemeral_key", None) is None
 
-    def _deployment(
-        self, model: str | None, provider: str | None, home: Account | None, takes_model: bool
-    ) -> Deployment:
-        """The deployment that is meant.
 
-        First the account of the request's ids, which what the caller names must not contradict; then what the caller
-        names; then the client's default, whose model is filled in where the operation takes one; then the only
-        configured account, or the embedded provider's.
-        """
-        named, upstream = self.named(model, provider)
-        if home is not None and named is not None and named.id != home.id:
-            said = f"model '{model}'" if provider is None else f"provider '{provider}'"
-            raise BadRequestError(
-                f"{said} is at account {named.provider} ({named.id}), but what the request refers to lives at"
-                f" {home.provider} ({home.id}); leave it out, or name a model of {home.provider}",
-                param="model",
-                code="ids_at_different_accounts",
-            )
-        account = home or named
-        if account is None or upstream is None:
-            preferred, preferred_model = self.named(self.default_model, self.default_provider)
-            account = account or preferred or self._default()
-            if upstream is None and takes_model and (preferred is None or preferred.id == account.id):
-                upstream = preferred_model
-        return Deployment(account, upstream)
-
-    def _default(self) -> Account:
-        """The account of a call that names nothing, where there is but one that can be meant."""
-        if self.accounts.configured_only and len({deployment.account.id for deployment in self.models.values()}) > 1:
-            names = ", ".join(self.models)
-            raise BadRequestError(f"say which model is meant; there are: {names}", param="model", code="missing_model")
-        return self.accounts.default()
-
-    def named(self, model: str | None, provider: str | None = None) -> tuple[Account | None, str | None]:
-        """What `provider` and a model name such as `provider/model` say: an account, if any, and the model's name there."""
-        if provider is not None:
-            account = self.accounts.of_provider(provider)
-            prefixes = (f"{provider}/", f"{account.provider}/")
-            upstream = next((model[len(p) :] for p in prefixes if model and model.startswith(p)), model)
-            return account, upstream or None
-        if model is not None and (configured := self.models.get(model)) is not None:
-            return configured.account, configured.model
-        if model is not None and self.accounts.configured_only:
-            raise NotFoundError(
-                f"there is no model {model!r:.80} here; there are: {', '.join(self.models) or 'none'}",
-                code="model_not_found",
-                param="model",
-            )
-        if model is None or "/" not in model:
-            return None, model
-        prefix, _, rest = model.partition("/")
-        if not self.accounts.is_name(prefix) and (self.default_provider or self.default_model not in {None, model}):
-            return None, model  # a model name with a slash, at the client's own provider
-        if not rest:
-            raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
-        return self.accounts.of_provider(prefix), rest
+def _say_it_stays(error: CallsheetError, home: Account) -> None:
+    """Where an account is down, say that what lives there is nowhere else."""
+    if isinstance(error, APIConnectionError) or (isinstance(error, APIError) and (error.status_code or 0) >= 500):
+        error.message += f" (What the request refers to lives at account '{home.id}', and is not looked for elsewhere.)"
+        error.args = (error.message, *error.args[1:])
 
 
 def _say_managed_ids(error: CallsheetError, known: dict[str, str]) -> None:

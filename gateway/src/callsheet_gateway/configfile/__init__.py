@@ -1,5 +1,6 @@
 """Reading a config.yaml.
 
-`document` is its YAML, with lines; `litellm` what LiteLLM's keys mean here; `sections` the file as a whole, and our own
+`document` is its YAML, with lines; `litellm` which of LiteLLM's keys do something here, and `theirs` what
+those about routing mean; `sections` the file as a whole, and our own
 keys; `report` what `--check` says of it.
 """

@@ -13,10 +13,10 @@ from attrs import frozen
 
 from callsheet.config_values import Place
 
-__all__ = ["SECTIONS", "Section", "passed_over"]
+__all__ = ["ROUTING", "SECTIONS", "Section", "passed_over"]
 
 _ACCESS = "it restricts who may do what, and Callsheet does not do that: take it out only if nothing relies on it"
-_MONEY = "it limits what may be spent, and Callsheet does not do that: take it out only if nothing relies on it"
+_MONEY = "it limits what may be spent; here each key and each owner has a budget: see `callsheet keys budget --help`"
 _CONTENT = (
     "it checks what is asked or answered, and Callsheet does not do that: take it out only if nothing relies on it"
 )
@@ -25,13 +25,14 @@ _REQUEST = "it is a field of requests, which are not added to here: without it, 
 _ELSEWHERE = "what stands elsewhere is not read: put it into this file"
 _NEVER_ASKED = "no answers are made up here: the provider would be called, and paid"
 
-_LIMITS = "limits are not enforced yet"
+_LIMITS = (
+    "here it is gateway.max_requests, gateway.max_requests_per_key, and what `callsheet keys create` says of a key"
+)
 _RETRIES = "at most 3 attempts are made, and nothing is sent again that may have been paid for"
-_FALLBACKS = "there are no fallbacks yet: a failure is said to the caller"
 _STORE = "Callsheet needs no such database, and keeps its data in its own folder"
 _LOGS = "no prompts and answers are logged here"
 _CAPS = "requests and answers have caps of their own here: 32 MiB of JSON, 128 MiB of form"
-_PRICES = "prices are not read yet"
+_PRICES = "nothing here has such a price"
 
 
 @frozen
@@ -53,10 +54,22 @@ def _each(**names: str) -> dict[str, str]:
     reasons = {
         "access": _ACCESS, "money": _MONEY, "content": _CONTENT, "audit": _AUDIT, "request": _REQUEST,
         "elsewhere": _ELSEWHERE, "never_asked": _NEVER_ASKED, "limits": _LIMITS, "retries": _RETRIES,
-        "fallbacks": _FALLBACKS, "store": _STORE, "logs": _LOGS, "prices": _PRICES, "nothing": "", "caps": _CAPS,
+        "store": _STORE, "logs": _LOGS, "prices": _PRICES, "nothing": "", "caps": _CAPS,
     }  # fmt: skip
     return {name: reasons[reason] for reason, words in names.items() for name in words.split()}
 
+
+ROUTING: Mapping[str, tuple[str, ...]] = {
+    "litellm_settings": (
+        "num_retries", "allowed_fails", "fallbacks", "default_fallbacks", "context_window_fallbacks",
+        "content_policy_fallbacks", "context_window_fallback_dict",
+    ),
+    "router_settings": (
+        "routing_strategy", "num_retries", "retry_policy", "model_group_retry_policy", "allowed_fails", "cooldown_time",
+        "disable_cooldowns", "fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks",
+    ),
+}  # fmt: skip
+"""The keys that are about routing, by section: see theirs.py."""
 
 _BUDGETS = """max_budget budget_duration max_user_budget max_end_user_budget max_end_user_budget_id
     max_internal_user_budget internal_user_budget_duration default_max_internal_user_budget soft_budget
@@ -68,6 +81,7 @@ SECTIONS: Mapping[str, Section] = {
     "": Section(
         ours=(
             "accounts", "models", "gateway",
+            "aliases", "routing",
             "model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables",
         ),
         ignored=_each(nothing="""callback_settings mcp_servers mcp_tools vector_store_registry files_settings
@@ -111,11 +125,9 @@ SECTIONS: Mapping[str, Section] = {
         ),
     ),
     "litellm_settings": Section(
-        ours=("request_timeout", "callbacks", "success_callback", "failure_callback"),
+        ours=("request_timeout", "callbacks", "success_callback", "failure_callback", *ROUTING["litellm_settings"]),
         ignored=_each(
-            retries="num_retries num_retries_per_request retry allowed_fails",
-            fallbacks="""fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks
-                context_window_fallback_dict""",
+            retries="num_retries_per_request retry",
             limits="priority_reservation priority_reservation_settings",
             logs="""turn_off_message_logging redact_user_api_key_info redact_messages_in_exceptions json_logs
                 set_verbose log_raw_request_response global_disable_no_log_param langfuse_default_tags
@@ -143,13 +155,11 @@ SECTIONS: Mapping[str, Section] = {
         ),
     ),
     "router_settings": Section(
-        ours=("timeout", "model_group_alias"),
+        ours=("timeout", "model_group_alias", "default_max_parallel_requests", *ROUTING["router_settings"]),
         ignored=_each(
-            retries="num_retries retry_after retry_policy model_group_retry_policy max_retries",
-            fallbacks="fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks max_fallbacks",
-            limits="default_max_parallel_requests",
-            nothing="""routing_strategy routing_strategy_args stream_timeout allowed_fails allowed_fails_policy
-                cooldown_time disable_cooldowns enable_pre_call_checks enable_pre_call_check optional_pre_call_checks
+            retries="retry_after max_retries max_fallbacks",
+            nothing="""routing_strategy_args stream_timeout allowed_fails_policy enable_pre_call_checks
+                enable_pre_call_check optional_pre_call_checks
                 redis_host redis_port redis_password redis_url redis_db redis_username redis_ssl cache_responses
                 cache_kwargs caching_groups client_ttl polling_interval default_priority set_verbose debug_level
                 alerting_config assistants_config ignore_invalid_deployments deployment_affinity_ttl_seconds
@@ -164,12 +174,9 @@ SECTIONS: Mapping[str, Section] = {
         ours=(),
         ignored=_each(
             retries="max_retries num_retries",
-            prices="""input_cost_per_token output_cost_per_token input_cost_per_second output_cost_per_second
-                input_cost_per_image output_cost_per_image input_cost_per_character output_cost_per_character
-                input_cost_per_pixel output_cost_per_pixel output_cost_per_video_per_second input_cost_per_query
-                cache_read_input_token_cost cache_creation_input_token_cost input_cost_per_audio_token
-                output_cost_per_audio_token output_cost_per_reasoning_token""",
-            nothing="""stream_timeout drop_params additional_drop_params allowed_openai_params order tags
+            prices="""input_cost_per_image output_cost_per_image input_cost_per_character output_cost_per_character
+                input_cost_per_pixel output_cost_per_pixel input_cost_per_query""",
+            nothing="""stream_timeout drop_params additional_drop_params allowed_openai_params tags
                 use_in_pass_through use_litellm_proxy merge_reasoning_content_in_choices ssl_verify litellm_trace_id
                 configurable_clientside_auth_params cooldown_time allowed_fails force_timeout max_file_size_mb
                 use_chat_completions_api supports_system_message""",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from callsheet import AsyncClient
 from callsheet.account import Account
 from callsheet.config import LIMITS
-from callsheet.routing import Deployment
+from callsheet.routing import Deployment, Routing
 from callsheet_gateway.settings import GatewaySettings
 
 __all__ = ["lacking", "report", "report_lines"]
@@ -33,7 +33,10 @@ def report(
     """The models, each with what stands behind it, the settings, and the warnings. It holds no secret."""
     return {
         "ok": True,
-        "models": [_model(name, deployment) for name, deployment in client.router.models.items()],
+        "models": [
+            _model(name, deployment) for name, deployments in client.router.models.items() for deployment in deployments
+        ],
+        "routing": _routing(client.router.models.routing),
         "gateway": {
             "host": settings.host,
             "port": settings.port,
@@ -58,6 +61,11 @@ def report_lines(document: dict[str, Any]) -> list[str]:
         ]
         if limits := ", ".join(f"{name} {model[name]}" for name in LIMITS if name in model):
             lines.append(f"    {limits}")
+    routing = document["routing"]
+    lines += ["Routing:", f"  {routing['strategy']}, at most {routing['retries'] + 1} attempts"]
+    lines += [f"  {name} falls back to {', '.join(others)}" for name, others in routing["fallbacks"].items()]
+    if routing["default_fallbacks"]:
+        lines.append(f"  other models fall back to {', '.join(routing['default_fallbacks'])}")
     gateway = document["gateway"]
     lines += [
         "Server:",
@@ -77,8 +85,9 @@ def report_lines(document: dict[str, Any]) -> list[str]:
 def lacking(client: AsyncClient) -> list[str]:
     """What accounts will need at their first call and do not have, a line for each."""
     accounts: dict[str, tuple[Account, str]] = {}
-    for name, deployment in client.router.models.items():
-        accounts.setdefault(deployment.account.id, (deployment.account, name))
+    for name, deployments in client.router.models.items():
+        for deployment in deployments:
+            accounts.setdefault(deployment.account.id, (deployment.account, name))
     found = []
     for account, name in accounts.values():
         kind = type(account.settings)
@@ -102,6 +111,15 @@ def _model(name: str, deployment: Deployment) -> dict[str, Any]:
         "address": _address(account.settings.base_url),
         "key": _key(account),
         **_limits(deployment),
+    }
+
+
+def _routing(routing: Routing) -> dict[str, Any]:
+    return {
+        "strategy": routing.strategy,
+        "retries": routing.retries,
+        "fallbacks": {name: list(others) for name, others in routing.fallbacks.of.items()},
+        "default_fallbacks": list(routing.fallbacks.others),
     }
 
 

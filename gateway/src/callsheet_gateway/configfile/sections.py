@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 from pydantic import SecretStr
 
-from callsheet.config import LIMITS, with_variables
+from callsheet.config import with_variables
 from callsheet.config_values import Place, resolved
-from callsheet_gateway.configfile.litellm import SECTIONS, passed_over
+from callsheet.routing.models import matches
+from callsheet_gateway.configfile.litellm import ROUTING, SECTIONS, passed_over
+from callsheet_gateway.configfile.theirs import Theirs
 from callsheet_gateway.settings import KEY_WANTED, ORIGIN_WANTED, is_key, is_origin
 
 __all__ = ["GatewayOptions", "Sections"]
@@ -107,13 +109,16 @@ class Sections:
 
     def core(self) -> dict[str, Any]:
         """The part that the library reads: see `callsheet.config`."""
-        core = {name: self.data[name] for name in ("accounts", "models", "environment_variables") if name in self.data}
+        ours = ("accounts", "models", "aliases", "environment_variables")
+        core = {name: self.data[name] for name in ours if name in self.data}
         place = Place().key("model_list")
         entries = place.entries(self.data.get("model_list"), "a list of mappings, each with a 'model_name',")
-        timeout = self._timeout()
-        core["model_list"] = [self._entry(entry, place.entry(n), timeout) for n, entry in enumerate(entries)]
-        self._aliases(core)
-        self._limits()
+        timeout, parallel = self._timeout(), self._parallel()
+        core["model_list"] = [self._entry(entry, place.entry(n), timeout, parallel) for n, entry in enumerate(entries)]
+        if aliases := self._aliases(core):
+            core["aliases"] = aliases
+        if routing := self._routing(core):
+            core["routing"] = routing
         return core
 
     def _section(self, name: str) -> Mapping[str, Any]:
@@ -145,7 +150,13 @@ class Sections:
                 return place.number(value, 0.001)
         return None
 
-    def _entry(self, entry: Any, place: Place, timeout: float | None) -> Any:
+    def _parallel(self) -> int | None:
+        """The calls at once of deployments whose entry says nothing of it."""
+        place = Place().key("router_settings").key("default_max_parallel_requests")
+        value = resolved(self._section("router_settings").get("default_max_parallel_requests"), place, self.environ)
+        return None if value is None else place.whole(value, 1)
+
+    def _entry(self, entry: Any, place: Place, timeout: float | None, parallel: int | None) -> Any:
         """An entry of the model_list without what does nothing; one with a wrong shape is the library's to refuse."""
         if not isinstance(entry, Mapping):
             return entry
@@ -157,46 +168,43 @@ class Sections:
         kept = {name: value for name, value in params.items() if name not in SECTIONS["litellm_params"].names}
         if timeout is not None and kept.get("timeout") is None:
             kept["timeout"] = timeout
+        if parallel is not None and kept.get("max_parallel_requests") is None:
+            kept["max_parallel_requests"] = parallel
         return {**entry, "litellm_params": kept}
 
-    def _aliases(self, core: dict[str, Any]) -> None:
+    def _aliases(self, core: dict[str, Any]) -> dict[str, Any]:
         """router_settings.model_group_alias: further names for what has one."""
         place = Place().key("router_settings").key("model_group_alias")
         aliases = place.mapping(self._section("router_settings").get("model_group_alias"))
-        models = dict(Place().key("models").mapping(core.get("models")))
-        named = [entry for entry in core["model_list"] if isinstance(entry, Mapping)]
-        entries = {entry["model_name"]: entry for entry in named if isinstance(entry.get("model_name"), str)}
+        found, names = dict(Place().key("aliases").mapping(core.get("aliases"))), _names(core)
         for number, (alias, target) in enumerate(aliases.items()):
             where = place.named(alias, number)
             name = where.text(target.get("model") if isinstance(target, Mapping) else target, "a model's name")
-            if alias in entries or alias in models:
+            if alias in names or alias in found:
                 raise where.error("a model of this name is there already")
-            if name in entries:
-                core["model_list"].append({**entries[name], "model_name": alias})
-            elif name in models:
-                core["models"] = models = {**models, alias: models[name]}
-            else:
+            if all(matches(known, name) is None for known in names):
                 raise where.error("no model of the file has the name that it stands for")
+            found[alias] = name
+        return found
 
-    def _limits(self) -> None:
-        for place in self._limited():
-            # Of a hundred such entries, the first is enough.
-            self.notes.append((place, f"does nothing yet: limits ({', '.join(LIMITS)}) are read, not enforced yet"))
-            return
-
-    def _limited(self) -> Iterator[Place]:
-        models, entries = self.data.get("models"), self.data.get("model_list")
-        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-            params = entry.get("litellm_params") if isinstance(entry, Mapping) else None
-            place = Place().key("model_list").entry(number).key("litellm_params")
-            yield from _of_limits(params, place)
-        for number, (alias, entry) in enumerate(models.items() if isinstance(models, Mapping) else ()):
-            yield from _of_limits(entry, Place().key("models").named(alias, number))
+    def _routing(self, core: Mapping[str, Any]) -> dict[str, Any]:
+        """LiteLLM's settings and ours, which must not say the same thing twice."""
+        place = Place().key("routing")
+        ours = place.mapping(self.data.get("routing"))
+        names = [*_names(core), *core.get("aliases", ())]
+        sections = {name: self._section(name) for name in ROUTING}
+        theirs = Theirs(self.environ, names, lambda at, words: self.notes.append((at, words))).routing(sections)
+        for key in ours:
+            if key in theirs:
+                raise place.key(key).error("LiteLLM's settings say this, too; give one of them")
+        return {**theirs, **ours}
 
 
-def _of_limits(entry: object, place: Place) -> Iterator[Place]:
-    if isinstance(entry, Mapping):
-        yield from (place.key(name) for name, value in entry.items() if name in LIMITS and value is not None)
+def _names(core: Mapping[str, Any]) -> list[str]:
+    """The names of models in what the library will read; those with a wrong shape are the library's to refuse."""
+    models = core.get("models")
+    listed = [entry.get("model_name") for entry in core["model_list"] if isinstance(entry, Mapping)]
+    return [name for name in [*(models if isinstance(models, Mapping) else ()), *listed] if isinstance(name, str)]
 
 
 def _host(value: object, place: Place) -> str:

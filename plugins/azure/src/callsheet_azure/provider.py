@@ -41,6 +41,8 @@ class AzureProvider(OpenAIProvider):
 
     Settings: ClassVar[type[ProviderSettings]] = AzureSettings
     settings: AzureSettings
+    price_table: ClassVar[str | None] = "prices.json"
+    genai_prices_id: ClassVar[str | None] = "azure"
     retired: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("openai.azure.com", "services.ai.azure.com"),
         "all retirement dates that Microsoft published for sora-2 have passed, the last on 2026-11-02",

@@ -27,6 +27,8 @@ class GeminiProvider(Videos, Chat):
 
     Settings: ClassVar[type[ProviderSettings]] = GeminiSettings
     auth: ClassVar[AuthScheme] = ApiKey("x-goog-api-key")
+    price_table: ClassVar[str | None] = "prices.json"
+    genai_prices_id: ClassVar[str | None] = "google"
     # No status promises that no work began: Google documents 429 as a limit that was reached, and not as free of effects.
     notes: ClassVar[Mapping[str, str]] = {
         "create_character": "emulated",

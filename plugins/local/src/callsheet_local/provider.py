@@ -27,6 +27,7 @@ class LocalProvider(Provider):
 
     Settings = LocalSettings
     embedded = True
+    price_table: ClassVar[str | None] = "prices.json"
     models: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "motion-1": ("generate_video", "edit", "extend", "remix"),
         "realtime-1": ("mint_realtime_secret", "relay_sdp"),

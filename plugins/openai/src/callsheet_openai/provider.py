@@ -41,6 +41,8 @@ class OpenAIProvider(Videos, Realtime, Text):
     Settings: ClassVar[type[ProviderSettings]] = OpenAISettings
     # OpenAI's documents name 429 as a refusal that costs nothing: the request was not looked at.
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset({429})
+    price_table: ClassVar[str | None] = "prices.json"
+    genai_prices_id: ClassVar[str | None] = "openai"
     retired: ClassVar[Mapping[str, str]] = {
         "api.openai.com": "OpenAI shut its Videos API down on 2026-09-24; set base_url to a server that still serves it, or"
         " use another provider (`callsheet providers --operation generate_video`)",

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import traceback
+from datetime import UTC, datetime
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 
 from callsheet import OPERATIONS, CallsheetError, Provider, UnsupportedOperation
 from callsheet.installed import entry_points, owner_of
+from callsheet.pricing.table import changes_of, price_of, rows_of
 from callsheet.registry import PROVIDERS, unknown_hooks
 from callsheet.testing.faults import Fault
 from callsheet.testing.kit import probe
@@ -34,7 +36,7 @@ REFUSING_NOTES = re.compile(r"vendor cannot|not yet", re.IGNORECASE)
 
 
 class ShapeTests(KitTests):
-    """S01 to S13."""
+    """S01 to S14."""
 
     @check("S01", vendor=False)
     def test_s01_entry_point(self, bench: Bench) -> None:
@@ -271,6 +273,24 @@ class ShapeTests(KitTests):
         )
         tests = [file for file in folder.rglob("*.py") if re.match(r"test_.*|.*_test|conftest", file.stem)]
         assert not tests, f"tests in the package: {', '.join(file.name for file in tests)}"
+
+    @check("S14", vendor=False)
+    def test_s14_prices(self, bench: Bench) -> None:
+        """The table of prices, if there is one, can be read; each row has a source, a date, and prices of 0 or more.
+
+        If this fails: a row that is not understood is no price at all, and neither is one of a table that was not
+        installed: is the file part of the package?
+        """
+        try:
+            rows = rows_of(bench.kind)
+        except Exception as error:
+            raise AssertionError(f"price_table: {error}") from error
+        for model, row in rows.items():
+            try:
+                for day in (datetime.now(UTC).date(), *changes_of(row)):
+                    price_of(row, day)
+            except Exception as error:
+                raise AssertionError(f"the price of {model}: {error}") from error
 
 
 def _overridden(kind: type[Provider]) -> list[tuple[str, Any]]:

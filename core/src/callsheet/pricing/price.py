@@ -1,0 +1,134 @@
+"""What one model costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from attrs import Factory, evolve, fields, frozen
+
+from callsheet.pricing.amounts import MICROS, dollars, half_up, length, up
+from callsheet.pricing.usage import Usage
+
+__all__ = ["PRICE_FIELDS", "Price", "Rates"]
+
+_OF_TOKENS = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cached_input",
+    "cache_creation_input_token_cost": "cache_write",
+    "input_cost_per_audio_token": "audio_input",
+    "output_cost_per_audio_token": "audio_output",
+    "output_cost_per_reasoning_token": "reasoning",
+}
+_OF_VIDEO = ("output_cost_per_video_per_second", "output_cost_per_second")
+_OF_SESSION = "input_cost_per_second"
+PRICE_FIELDS = (*_OF_TOKENS, *_OF_VIDEO, _OF_SESSION)
+"""LiteLLM's names of prices, in dollars: what `Price.of_fields` reads."""
+
+
+@frozen
+class Rates:
+    """Micro-dollars for one token of each kind, in calls with more than `above` tokens of input. None: not known."""
+
+    input: Fraction | None = None
+    cached_input: Fraction | None = None
+    cache_write: Fraction | None = None
+    output: Fraction | None = None
+    reasoning: Fraction | None = None
+    audio_input: Fraction | None = None
+    cached_audio_input: Fraction | None = None
+    audio_output: Fraction | None = None
+    above: int = 0
+
+    @classmethod
+    def of(cls, said: Mapping[str, Fraction], above: int = 0) -> Rates:
+        """Rates out of what is said. What is not said of a part is the price of the whole; audio has one of its own."""
+        falls_back = {"cached_input": "input", "cache_write": "input", "reasoning": "output"}
+        falls_back |= {"cached_audio_input": "audio_input"}
+        filled = {part: said[whole] for part, whole in falls_back.items() if whole in said}
+        return cls(**{**filled, **said}, above=above)
+
+    def cost(self, usage: Usage) -> Fraction | None:
+        """What tokens cost; None if a kind of them has no price."""
+        cost = Fraction(0)
+        for kind, count in usage.parts().items():
+            if count <= 0:
+                continue
+            rate: Fraction | None = getattr(self, kind)
+            if rate is None:
+                return None
+            cost += count * rate
+        return cost
+
+
+TOKEN_KINDS = tuple(field.name for field in fields(Rates) if field.name != "above")
+"""The kinds of tokens that have prices."""
+
+
+@frozen
+class Price:
+    """What one model costs, in micro-dollars, exactly; each charge is rounded once, to whole micro-dollars.
+
+    `tiers` are the prices of tokens, the first from the first token on; the tier that a call's input reaches prices the
+    whole call. `videos` are prices per second by size, `other_videos` that of sizes which are not listed; `session` is
+    asked with `per_second`. `character` is what making a character costs. The rest is what a provider's table says for
+    the case that a request leaves it open; `source` and `date` say where the price stood, and when.
+    """
+
+    tiers: tuple[Rates, ...] = ()
+    videos: Mapping[str, Fraction] = Factory(dict)
+    other_videos: Fraction | None = None
+    per_second: Fraction | None = None
+    character: Fraction | None = None
+    charges_failed: bool = False
+    default_seconds: int | None = None
+    extend_seconds: int | None = None
+    max_seconds: int | None = None
+    default_size: str | None = None
+    max_output_tokens: int | None = None
+    max_session_seconds: int | None = None
+    source: str | None = None
+    date: str | None = None
+    note: str | None = None
+
+    def tokens(self, usage: Usage) -> int | None:
+        """What tokens cost. None if the price of a kind that was used is not known."""
+        reached = [rates for rates in self.tiers if rates.above == 0 or usage.input_tokens > rates.above]
+        cost = reached[-1].cost(usage) if reached else None
+        return None if cost is None else half_up(cost)
+
+    def video(self, seconds: object, size: str | None = None) -> int | None:
+        """What a video of this length and size costs. None if the price of that size is not known."""
+        rate, long = self.video_rate(size), length(seconds)
+        return None if rate is None or not long else half_up(rate * long)
+
+    def session(self, seconds: object) -> int | None:
+        """What a realtime session of this length costs, rounded up."""
+        long = length(seconds)
+        return None if self.per_second is None or long is None else up(self.per_second * long)
+
+    def video_rate(self, size: str | None) -> Fraction | None:
+        """Micro-dollars for a second of video. Of no known size, it is priced as the model's own, or if all cost the same."""
+        asked = size or self.default_size
+        if asked is None and len(set(self.videos.values())) == 1 and self.other_videos is None:
+            return next(iter(self.videos.values()))
+        return self.videos.get(asked or "", self.other_videos)
+
+    @classmethod
+    def of_fields(cls, said: Mapping[str, object]) -> Price | None:
+        """A price by LiteLLM's names for it, in dollars, as they stand in `model_info`. None if none of them is set.
+
+        Raises ValueError that names the field for what is no number of 0 or more.
+        """
+        given = {name: dollars(said[name], name) * MICROS for name in PRICE_FIELDS if said.get(name) is not None}
+        if not given:
+            return None
+        rates = {kind: given[name] for name, kind in _OF_TOKENS.items() if name in given}
+        videos = [given[name] for name in _OF_VIDEO if name in given]
+        return evolve(
+            cls(source="configuration"),
+            tiers=(Rates.of(rates),) if rates else (),
+            other_videos=videos[0] if videos else None,
+            per_second=given.get(_OF_SESSION),
+        )

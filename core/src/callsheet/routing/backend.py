@@ -1,0 +1,105 @@
+"""A deployment with what is known of it while the program runs, and a call's place at it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+from attrs import define, field
+
+from callsheet.routing.deployment import Deployment
+from callsheet.routing.health import Health, HealthPolicy, Outcome
+from callsheet.routing.limiter import Limiter, Taken
+
+__all__ = ["Backend", "Lease"]
+
+_NEWEST = 0.3
+"""The weight of the newest call in the average of latencies."""
+_HALF_LIFE = 60.0
+"""Seconds after which a measured latency counts by half: what was slow once is tried again."""
+
+
+@define(eq=False)
+class Backend:
+    """One deployment. Groups that share a deployment share this, too."""
+
+    deployment: Deployment
+    health: Health
+    limiter: Limiter | None
+    in_flight: int = field(default=0, init=False)
+    latency: float = field(default=0.0, init=False)
+    """Seconds until an answer (a stream: until it begins), averaged over the latest calls."""
+    measured_at: float = field(default=0.0, init=False)
+    groups: list[Any] = field(factory=list, init=False, repr=False)
+    """The groups that it is in: they say whether it may be left alone."""
+    lock: threading.Lock = field(factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, deployment: Deployment, policy: HealthPolicy, lock: threading.Lock) -> Backend:
+        limiter = (
+            Limiter(deployment.rpm, deployment.tpm, deployment.max_parallel_requests) if deployment.limited else None
+        )
+        return cls(deployment, Health(policy), limiter, lock=lock)
+
+    def expected(self, now: float) -> float:
+        """Seconds that a call will probably take: 0.0 if nobody knows."""
+        if not self.latency:
+            return 0.0
+        return self.latency * math.exp2((self.measured_at - now) / _HALF_LIFE) * (self.in_flight + 1)
+
+    def begin(self, now: float, tokens: int) -> Lease | float:
+        """Begin a call; or the seconds until its limits let one begin. The caller holds the lock."""
+        taken = None if self.limiter is None else self.limiter.take(now, tokens)
+        if isinstance(taken, float):
+            return taken
+        self.in_flight += 1
+        return Lease(self, now, taken, self.health.begin(now))
+
+    def measure(self, seconds: float, now: float) -> None:
+        """Take down how long a call took."""
+        self.latency = self.latency + _NEWEST * (seconds - self.latency) if self.latency else seconds
+        self.measured_at = now
+
+
+@define(eq=False, weakref_slot=True)
+class Lease:
+    """A call that is under way at a backend. It is judged once, and released when nothing of it runs any more."""
+
+    backend: Backend
+    began: float
+    taken: Taken | None = field(repr=False)
+    probe: bool
+    _judged: bool = field(default=False, init=False)
+    _released: bool = field(default=False, init=False)
+
+    def judge(self, outcome: Outcome, now: float, retry_after: float | None = None) -> None:
+        """Say what the call tells of the backend."""
+        backend = self.backend
+        with backend.lock:
+            if self._judged:
+                return
+            self._judged = True
+            several = [
+                group for group in backend.groups if len(group.backends) > 1
+            ]  # the only one is asked in any case
+            may_eject = outcome == "failed" and bool(several) and all(group.may_eject() for group in several)
+            backend.health.end(outcome, now, probe=self.probe, may_eject=may_eject, retry_after=retry_after)
+            if outcome == "good":
+                backend.measure(now - self.began, now)
+
+    def used(self, tokens: int) -> None:
+        """Say how many tokens the call has used, where that is limited."""
+        if self.taken is not None:
+            self.taken.settle(tokens)
+
+    def release(self, now: float | None = None) -> None:
+        """The call is over. Without a verdict it tells nothing. Saying so twice is harmless."""
+        self.judge("neutral", self.began if now is None else now)
+        with self.backend.lock:
+            if self._released:
+                return
+            self._released = True
+            self.backend.in_flight -= 1
+        if self.taken is not None:
+            self.taken.release()

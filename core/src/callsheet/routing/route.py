@@ -1,0 +1,110 @@
+"""Where one call may go, place after place: its group, then the groups that it may fall back to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from attrs import define, field, frozen
+
+from callsheet.errors import RateLimitError
+from callsheet.routing.backend import Backend, Lease
+from callsheet.routing.deployment import Deployment
+from callsheet.routing.group import Group
+
+__all__ = ["Place", "Route", "Target"]
+
+Target = tuple[Group, str | None]
+"""A group, and what the `*` in its name stands for."""
+
+
+@frozen
+class Place:
+    """Where an attempt goes. Without a lease it is the only place there is, and nobody keeps account of it."""
+
+    deployment: Deployment
+    lease: Lease | None = None
+
+
+@define(eq=False)
+class Route:
+    """One call's. `name` is the model as the caller said it; `only` are the accounts it may go to, None for any."""
+
+    targets: Sequence[Target]
+    name: str | None = None
+    only: str | None = None
+    tokens: int = 0
+    fixed: Deployment | None = None
+    """The one place where the call has to go, in the place of groups."""
+    find: Callable[[str], Target | None] = field(default=lambda _: None, repr=False)
+    clock: Callable[[], float] = time.monotonic
+    _tried: list[Backend] = field(factory=list, init=False, repr=False)
+
+    def first(self) -> Place:
+        """Where the call begins. RateLimitError where all that could take it are at their limits."""
+        if self.fixed is not None:
+            return Place(self.fixed)
+        place, seconds = self._begin(without=())
+        if place is not None:
+            return place
+        raise self._at_the_limit(seconds)
+
+    def has_others(self) -> bool:
+        """Whether there is a place that was not tried."""
+        return any(backend not in self._tried for backend, _ in self._allowed())
+
+    def elsewhere(self) -> Place | None:
+        """A place that was not tried, if one can take the call."""
+        return self._begin(without=self._tried)[0]
+
+    def again(self, place: Place) -> Place | None:
+        """The same place once more, if its limits let it."""
+        if place.lease is None:
+            return place
+        backend = place.lease.backend
+        with backend.lock:
+            lease = backend.begin(self.clock(), self.tokens)
+        return Place(place.deployment, lease) if isinstance(lease, Lease) else None
+
+    def follow(self, names: Collection[str]) -> bool:
+        """Go on with other models, which the operator has named for this. Whether there is one."""
+        targets = [target for name in names if (target := self.find(name)) is not None]
+        self.targets = [(group, part) for group, part in targets if self.fixed is None]
+        return self.has_others()
+
+    def _begin(self, without: Collection[Backend]) -> tuple[Place | None, float]:
+        """A place, or the seconds until one can be had. Those that are well come first, of all groups."""
+        now, soonest = self.clock(), math.inf
+        for healthy in (True, False):  # where none is well nobody is left alone: health is not to be believed then
+            for group, part in self.targets:
+                only = self._at_home(group)
+                lease = group.begin(now, self.tokens, without=without, only=only, healthy=healthy)
+                if isinstance(lease, Lease):
+                    self._tried.append(lease.backend)
+                    return Place(lease.backend.deployment.of(part), lease), 0.0
+                soonest = min(soonest, lease)
+        return None, soonest
+
+    def _at_home(self, group: Group) -> list[Backend] | None:
+        if self.only is None:
+            return None
+        return [backend for backend in group.backends if backend.deployment.account.id == self.only]
+
+    def _allowed(self) -> Iterator[tuple[Backend, str | None]]:
+        for group, part in self.targets:
+            for backend in self._at_home(group) or (group.backends if self.only is None else ()):
+                yield backend, part
+
+    def _at_the_limit(self, seconds: float) -> RateLimitError:
+        if math.isinf(seconds):
+            return RateLimitError(
+                f"the request has about {self.tokens:,} tokens, which is more than any deployment of the model"
+                f" {self.name!r:.80} takes in a minute",
+                code="too_many_tokens",
+            )
+        return RateLimitError(
+            f"every deployment of the model {self.name!r:.80} is at its limit of requests, tokens or calls at once",
+            code="deployments_at_limit",
+            retry_after=max(0.001, seconds),
+        )
