@@ -173,7 +173,9 @@ class _Reading:
         for name in LIMITS:
             where = place.key(name)
             if (value := resolved(options.pop(name, None), where, self.environ)) is not None:
-                limits[name] = where.number(value, 0) if name == "weight" else where.whole(value, 0 if name == "order" else 1)
+                limits[name] = (
+                    where.number(value, 0) if name == "weight" else where.whole(value, 0 if name == "order" else 1)
+                )
         return {**limits, "prices": self._prices(options, place)}
 
     def _prices(self, options: dict[str, Any], place: Place) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import Any
 
@@ -16,8 +15,6 @@ __all__ = ["Backend", "Lease"]
 
 _NEWEST = 0.3
 """The weight of the newest call in the average of latencies."""
-_HALF_LIFE = 60.0
-"""Seconds after which a measured latency counts by half: what was slow once is tried again."""
 
 
 @define(eq=False)
@@ -41,12 +38,6 @@ class Backend:
             Limiter(deployment.rpm, deployment.tpm, deployment.max_parallel_requests) if deployment.limited else None
         )
         return cls(deployment, Health(policy), limiter, lock=lock)
-
-    def expected(self, now: float) -> float:
-        """Seconds that a call will probably take: 0.0 if nobody knows."""
-        if not self.latency:
-            return 0.0
-        return self.latency * math.exp2((self.measured_at - now) / _HALF_LIFE) * (self.in_flight + 1)
 
     def begin(self, now: float, tokens: int) -> Lease | float:
         """Begin a call; or the seconds until its limits let one begin. The caller holds the lock."""
@@ -74,29 +65,30 @@ class Lease:
     _released: bool = field(default=False, init=False)
 
     def judge(self, outcome: Outcome, now: float, retry_after: float | None = None) -> None:
-        """Say what the call tells of the backend."""
+        """Say what the call tells of the backend. The first word counts."""
+        with self.backend.lock:
+            self._judge(outcome, now, retry_after)
+
+    def _judge(self, outcome: Outcome, now: float, retry_after: float | None) -> None:
+        if self._judged:
+            return
+        self._judged = True
         backend = self.backend
-        with backend.lock:
-            if self._judged:
-                return
-            self._judged = True
-            several = [
-                group for group in backend.groups if len(group.backends) > 1
-            ]  # the only one is asked in any case
-            may_eject = outcome == "failed" and bool(several) and all(group.may_eject() for group in several)
-            backend.health.end(outcome, now, probe=self.probe, may_eject=may_eject, retry_after=retry_after)
-            if outcome == "good":
-                backend.measure(now - self.began, now)
+        several = [group for group in backend.groups if len(group.backends) > 1] if outcome == "failed" else []
+        may_eject = bool(several) and all(group.may_eject() for group in several)  # the only one is asked in any case
+        backend.health.end(outcome, now, probe=self.probe, may_eject=may_eject, retry_after=retry_after)
+        if outcome == "good":
+            backend.measure(now - self.began, now)
 
     def used(self, tokens: int) -> None:
         """Say how many tokens the call has used, where that is limited."""
         if self.taken is not None:
             self.taken.settle(tokens)
 
-    def release(self, now: float | None = None) -> None:
-        """The call is over. Without a verdict it tells nothing. Saying so twice is harmless."""
-        self.judge("neutral", self.began if now is None else now)
+    def release(self, now: float | None = None, outcome: Outcome = "neutral") -> None:
+        """The call is over. If nothing was said of it yet, `outcome` counts. Saying so twice is harmless."""
         with self.backend.lock:
+            self._judge(outcome, self.began if now is None else now, None)
             if self._released:
                 return
             self._released = True

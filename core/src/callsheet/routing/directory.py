@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from attrs import define, field
@@ -97,7 +98,7 @@ class Directory:
                     "target_model_names are given in the place of a model or a provider: leave one of them out",
                     param="target_model_names",
                 )
-            found = [self._target(target) for target in targets]
+            found = [self.models.find(target) for target in targets]
             if all(target is not None for target in found):
                 groups = [target for target in found if target is not None]
                 return self._grouped(operation, request, (self._united(groups), None), ", ".join(targets), home)
@@ -107,7 +108,7 @@ class Directory:
                     param="target_model_names",
                 )
             name = targets[0]
-        if provider is None and name is not None and (target := self._target(name)) is not None:
+        if provider is None and name is not None and (target := self.models.find(name)) is not None:
             return self._grouped(operation, request, target, name, home)
         named, upstream = self.named(name, provider)
         if home is not None and named is not None and named.id != home.id:
@@ -131,10 +132,7 @@ class Directory:
             account = account or preferred or self._default()
             if upstream is None and operation.takes_model and (preferred is None or preferred.id == account.id):
                 upstream = preferred_model
-        return Route([], name, fixed=Deployment(account, upstream))
-
-    def _target(self, name: str) -> Target | None:
-        return self.models.find(name)
+        return Route([], [name] if name else [], fixed=Deployment(account, upstream))
 
     def _united(self, targets: list[Target]) -> Group:
         if len(targets) == 1 and targets[0][1] is None:
@@ -156,8 +154,8 @@ class Directory:
             if all(account.id != home.id for account in at):
                 raise _apart(f"model '{name}'", at, home)
         else:
-            after = self.models.routing.fallbacks.after(name)
-            targets += [found for each in after if (found := self._target(each)) is not None and found != target]
+            after = self.models.routing.fallbacks.after((name, target[0].name))
+            targets += [found for each in after if (found := self.models.find(each)) is not None and found != target]
         targets = self._able(targets, operation.name)
         if not operation.billable and not operation.takes_model and home is None:
             accounts = {backend.deployment.account.id: None for backend in targets[0][0].backends}
@@ -170,19 +168,21 @@ class Directory:
         only = home.id if home is not None else None
         tokens = estimated_tokens(request) if counts else 0
 
-        def find(other: str) -> Target | None:
-            found = self._target(other)
-            return self._able([found], operation.name)[0] if found is not None else None
+        find = partial(self._able_to, operation.name)
+        return Route(targets, (name, target[0].name), only, tokens, find=find)
 
-        return Route(targets, name, only, tokens, find=find)
+    def _able_to(self, operation: str, name: str) -> Target | None:
+        found = self.models.find(name)
+        return self._able([found], operation)[0] if found is not None else None
 
     def _able(self, targets: list[Target], operation: str) -> list[Target]:
         """Groups without the deployments whose provider does not do the operation; the first one in any case."""
-        able = []
-        for number, (group, part) in enumerate(targets):
+        able = list[Target]()
+        for target in targets:
+            group, part = target
             fit = group.part(operation, lambda backend: self._offers(backend.deployment.account.provider, operation))
-            if fit is not None or not number:
-                able.append((fit or group, part))
+            if fit is not None or not able:
+                able.append(target if fit is None or fit is group else (fit, part))
         return able
 
     def _offers(self, provider: str, operation: str) -> bool:

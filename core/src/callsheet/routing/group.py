@@ -10,6 +10,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import accumulate, groupby
+from math import exp2, inf
 from operator import attrgetter, itemgetter
 
 from attrs import define, field
@@ -23,6 +24,8 @@ _TRIES = 4
 """How often a choice by weight is repeated before all are looked at."""
 _MOST_COMPARED = 32
 """How many are compared by how busy or fast they are: of more, so many in a row, from a random one on."""
+_HALF_LIFE = 60.0
+"""Seconds after which a measured latency counts by half: what was slow once is tried again."""
 _in_flight = attrgetter("in_flight")
 _draw = itemgetter(0)
 
@@ -107,7 +110,12 @@ class Group:
 
         `without` those, `only` among these, and only `healthy` ones, or any.
         """
-        soonest = float("inf")
+        if self.strategy == "shuffle" and healthy and not without and only is None:
+            backend = self._shares[0].one()  # as it nearly always is: one that is well
+            with backend.lock:
+                if backend.health.usable(now) and isinstance(lease := backend.begin(now, tokens), Lease):
+                    return lease
+        soonest = inf
         for backend in self._candidates(now, without, only, healthy):
             with backend.lock:  # between the look and the beginning nobody else may begin
                 if healthy and not backend.health.usable(now):
@@ -135,19 +143,24 @@ class Group:
         if self.strategy in {"least-busy", "lowest-latency"}:
             yield from filter(fits, self._compared(now))
         for shares in self._shares:
-            for _ in range(_TRIES):
+            for _ in range(_TRIES if len(shares.backends) > 1 else 0):
                 if fits(backend := shares.one()):
                     yield backend
             yield from shares.in_any_order(fits)
 
     def _compared(self, now: float) -> list[Backend]:
-        """The best first. Among equals chance decides: the row begins anywhere."""
+        """The best first: of the lowest latency, its queue counted. Among equals chance decides: the row begins anywhere."""
         backends, start = self._taking, int(random.random() * len(self._taking))  # noqa: S311
         row = backends[start : start + _MOST_COMPARED]
         row += backends[: min(start, _MOST_COMPARED - len(row))]
         if self.strategy == "least-busy":
             return sorted(row, key=_in_flight)
-        return sorted(row, key=lambda backend: backend.expected(now))
+        seconds = {
+            backend: backend.latency
+            and backend.latency * exp2((backend.measured_at - now) / _HALF_LIFE) * (backend.in_flight + 1)
+            for backend in row
+        }
+        return sorted(seconds, key=seconds.__getitem__)
 
 
 def _weights(backends: Sequence[Backend]) -> list[float]:

@@ -44,6 +44,7 @@ class Health:
     """In a row."""
     ejections: int = field(default=0, init=False)
     """How often, with little time in between."""
+    all_ejections: int = field(default=0, init=False)
     ejected_until: float | None = field(default=None, init=False)
     paused_until: float = field(default=float("-inf"), init=False)
     probing: bool = field(default=False, init=False)
@@ -103,6 +104,7 @@ class Health:
         # Jitter, so that many gateways do not come back to it in the same moment.
         self.ejected_until = now + longest * random.uniform(0.8, 1.0)  # noqa: S311  no secret
         self.ejections += 1
+        self.all_ejections += 1
 
     def _heal(self, now: float) -> None:
         self.ejected_until, self.failures, self._healthy_since = None, 0, now

@@ -63,9 +63,19 @@ class Limiter:
             self.in_flight += 1
             return taken
 
-    def _wait(self, now: float, tokens: int) -> float:
+    def used(self, now: float) -> tuple[int, int, float]:
+        """The calls and the tokens of the last 60 seconds, and the seconds until none of them counts any more."""
+        with self._lock:
+            self._forget(now)
+            until = self._calls[-1].at + WINDOW - now if self._calls else 0.0
+            return len(self._calls), self._tokens, until
+
+    def _forget(self, now: float) -> None:
         while self._calls and self._calls[0].at <= now - WINDOW:
             self._tokens -= self._calls.popleft().tokens
+
+    def _wait(self, now: float, tokens: int) -> float:
+        self._forget(now)
         if self.tpm is not None and tokens > self.tpm:
             return math.inf
         seconds = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from attrs import Factory, field, frozen
@@ -37,9 +37,11 @@ class Fallbacks:
     of: Mapping[str, tuple[str, ...]] = Factory(dict)
     others: tuple[str, ...] = ()
 
-    def after(self, name: str | None) -> tuple[str, ...]:
-        """The names to go on with after this one."""
-        return self.of.get(name, self.others) if name is not None else self.others
+    def after(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names to go on with after a model, by any of its own."""
+        if not self.of:
+            return self.others
+        return next((self.of[name] for name in names if name in self.of), self.others)
 
     @property
     def names(self) -> set[str]:
@@ -65,17 +67,18 @@ class Routing:
     retries_by_model: Mapping[str, Mapping[str, int]] = Factory(dict)
     health: HealthPolicy = field(factory=HealthPolicy)
 
-    def retries_after(self, error: APIError, name: str | None) -> int:
+    def retries_after(self, error: APIError, names: Sequence[str]) -> int:
         """How many further attempts an error of a model's may have. The rules of the operation table bind all of them."""
-        kinds = self.retries_by_model.get(name or "", self.retries_by_kind)
+        by_model = self.retries_by_model
+        kinds = next((by_model[name] for name in names if name in by_model), self.retries_by_kind)
         return min(self.retries, kinds.get(kind_of(error), self.retries))
 
-    def after_refusal(self, error: APIError, name: str | None) -> tuple[str, ...]:
+    def after_refusal(self, error: APIError, names: Sequence[str]) -> tuple[str, ...]:
         """The names to go on with after a refusal that is about the request, where the operator wants that."""
         code = (error.code or "").lower()
         if code in _CONTEXT:
-            return self.context_window.after(name)
-        return self.content_policy.after(name) if code in _CONTENT else ()
+            return self.context_window.after(names)
+        return self.content_policy.after(names) if code in _CONTENT else ()
 
 
 def kind_of(error: APIError) -> str:

@@ -63,8 +63,8 @@ async def with_retries(
             delay = delay_before_retry(operation, request, error, io, number)
             if delay is not None and time.monotonic() + delay >= io.deadline:
                 delay = None
-            left = number < min(MAX_ATTEMPTS, operation.attempts, 1 + routing.retries_after(error, route.name))
-            names = routing.after_refusal(error, route.name)
+            left = number < min(MAX_ATTEMPTS, operation.attempts, 1 + routing.retries_after(error, route.names))
+            names = routing.after_refusal(error, route.names)
             refused = left and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
             moves = left and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))
             if not moves and (delay is None or not left):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from math import inf, isinf
 
-from attrs import define, field, frozen
+from attrs import Factory, define
 
 from callsheet.errors import RateLimitError
 from callsheet.routing.backend import Backend, Lease
@@ -19,7 +19,11 @@ Target = tuple[Group, str | None]
 """A group, and what the `*` in its name stands for."""
 
 
-@frozen
+def _nothing(_name: str) -> None:
+    return None
+
+
+@define(eq=False)
 class Place:
     """Where an attempt goes. Without a lease it is the only place there is, and nobody keeps account of it."""
 
@@ -29,17 +33,19 @@ class Place:
 
 @define(eq=False)
 class Route:
-    """One call's. `name` is the model as the caller said it; `only` are the accounts it may go to, None for any."""
+    """One call's. `names` are the model's, as the caller said it and as the configuration does; `only` is the account that it
+    may go to, None for any.
+    """
 
     targets: Sequence[Target]
-    name: str | None = None
+    names: Sequence[str] = ()
     only: str | None = None
     tokens: int = 0
     fixed: Deployment | None = None
     """The one place where the call has to go, in the place of groups."""
-    find: Callable[[str], Target | None] = field(default=lambda _: None, repr=False)
+    find: Callable[[str], Target | None] = _nothing
     clock: Callable[[], float] = time.monotonic
-    _tried: list[Backend] = field(factory=list, init=False, repr=False)
+    _tried: list[Backend] = Factory(list)
 
     def first(self) -> Place:
         """Where the call begins. RateLimitError where all that could take it are at their limits."""
@@ -75,7 +81,7 @@ class Route:
 
     def _begin(self, without: Collection[Backend]) -> tuple[Place | None, float]:
         """A place, or the seconds until one can be had. Those that are well come first, of all groups."""
-        now, soonest = self.clock(), math.inf
+        now, soonest = self.clock(), inf
         for healthy in (True, False):  # where none is well nobody is left alone: health is not to be believed then
             for group, part in self.targets:
                 only = self._at_home(group)
@@ -97,14 +103,14 @@ class Route:
                 yield backend, part
 
     def _at_the_limit(self, seconds: float) -> RateLimitError:
-        if math.isinf(seconds):
+        if isinf(seconds):
             return RateLimitError(
                 f"the request has about {self.tokens:,} tokens, which is more than any deployment of the model"
-                f" {self.name!r:.80} takes in a minute",
+                f" {self.names[0]!r:.80} takes in a minute",
                 code="too_many_tokens",
             )
         return RateLimitError(
-            f"every deployment of the model {self.name!r:.80} is at its limit of requests, tokens or calls at once",
+            f"every deployment of the model {self.names[0]!r:.80} is at its limit of requests, tokens or calls at once",
             code="deployments_at_limit",
             retry_after=max(0.001, seconds),
         )

@@ -148,15 +148,15 @@ class Router(Directory):
         if lease is None:
             return
         now = time.monotonic()
-        lease.judge("good", now)
-        if io.meta.limits and (pause := headers.used_up(io.meta.limits)) is not None:
-            with lease.backend.lock:
-                lease.backend.health.pause(now + pause)
         if isinstance(result, Stream):
+            lease.judge("good", now)
             result.tap(on_end=lambda _: lease.release())
             weakref.finalize(result, lease.release).atexit = False  # of one that nobody has read, or closed
         else:
-            lease.release(now)
+            lease.release(now, "good")
+        if io.meta.limits and (pause := headers.used_up(io.meta.limits)) is not None:
+            with lease.backend.lock:
+                lease.backend.health.pause(now + pause)
 
     def _finished(self, result: Any, io: IO, account: Account, ids: Ids) -> Any:
         kind = io.operation.result
