@@ -12,10 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from core.tests.stepped import ACCOUNTS, FAILURES, PAID, TENANTS, Call, World, managed
+from core.tests.stepped import ACCOUNTS, FAILURES, PAID, TENANTS, Call, Choice, World, managed
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from callsheet.routing import Deployment, Models, Routing
 from callsheet.routing.backend import Backend, Lease
@@ -36,6 +43,7 @@ DEPLOYMENTS = st.builds(
     max_parallel_requests=st.sampled_from([None, None, 1, 3]),
 )
 GROUPS = st.lists(DEPLOYMENTS, min_size=1, max_size=5)
+BROKEN = sorted(set(FAILURES) - TENANTS - {"429"})
 PICK = st.integers(0, 1000)
 
 
@@ -53,7 +61,13 @@ class RouterMachine(RuleBasedStateMachine):
     strategy: Strategy = "shuffle"
 
     @initialize(
-        seed=PICK, first=GROUPS, second=GROUPS, third=GROUPS, plenty=st.booleans(), others=st.booleans(), go_on=st.booleans()
+        seed=PICK,
+        first=st.lists(DEPLOYMENTS, min_size=2, max_size=5),
+        second=GROUPS,
+        third=GROUPS,
+        plenty=st.booleans(),
+        others=st.booleans(),
+        go_on=st.booleans(),
     )
     def made(
         self,
@@ -124,7 +138,11 @@ class RouterMachine(RuleBasedStateMachine):
         return [call for call in self.world.calls if call.asked is not None]
 
     def streams(self) -> list[Call]:
-        return [call for call in self.world.calls if call.streams and call.choices and call.choices[-1].running and call.over]
+        return [
+            call
+            for call in self.world.calls
+            if call.streams and call.choices and call.choices[-1].running and call.over
+        ]
 
     @precondition(lambda self: self.waiting())
     @rule(which=PICK, used=st.sampled_from([0, 10, 30, 200]), empty=st.sampled_from([None, None, None, "6s", "300s"]))
@@ -165,7 +183,22 @@ class RouterMachine(RuleBasedStateMachine):
         assert len(call.accounts) <= 3, "I4: attempts"
         assert len(call.accounts) - number <= 1
 
-    @precondition(lambda self: [call for call in self.world.calls if not call.over])
+    @rule(
+        name=st.sampled_from(["one", "two"]),
+        which=PICK,
+        failures=st.lists(st.sampled_from(BROKEN), min_size=2, max_size=4),
+    )
+    def goes_down(self, name: str, which: int, failures: list[str]) -> None:
+        """A deployment fails call after call."""
+        backends = self.world.router.models._groups[name].backends
+        down = backends[which % len(backends)]
+        for failure in failures:
+            for _ in range(3):
+                self.world.begin("chat_completions", model=name, messages=TALK)
+            for call in [call for call in self.waiting() if call.choices and call.choices[-1].backend is down][:2]:
+                self.world.fail(call, failure)
+
+    @precondition(lambda self: any(not call.over for call in self.world.calls))
     @rule(which=PICK)
     def give_up(self, which: int) -> None:
         under_way = [call for call in self.world.calls if not call.over]
@@ -199,6 +232,7 @@ class RouterMachine(RuleBasedStateMachine):
         assert lease.probe
         second = group.begin(self.world.now, only=[backend])
         assert not isinstance(second, Lease), "I8: two probes"
+        self.world.ledger.append(Choice(backend, self.world.now, 0, probe=True, running=False))
         lease.judge("good" if good else "failed", self.world.now)
         lease.release(self.world.now)
         assert backend.health.state(self.world.now) in ({"healthy", "paused"} if good else {"ejected"})
@@ -274,6 +308,7 @@ class RouterMachine(RuleBasedStateMachine):
         if not hasattr(self, "made_it"):
             return
         world = self.world
+        assert world.problems == []
         for backend in {choice.backend for choice in world.ledger}:
             running, deployment = len(world.running(backend)), backend.deployment
             assert backend.in_flight == running
@@ -314,7 +349,9 @@ class RouterMachine(RuleBasedStateMachine):
                 elif call in self.streams():
                     self.world.let_go(call)
             gc.collect(0)
-            assert not any(backend.in_flight for backend in {choice.backend for choice in self.world.ledger})
+            assert self.world.problems or not any(
+                backend.in_flight for backend in {choice.backend for choice in self.world.ledger}
+            )
         finally:
             self._patches.__exit__(None, None, None)
 

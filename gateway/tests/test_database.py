@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from callsheet import ConfigurationError
-from callsheet_gateway.database import Database
+from callsheet_gateway.database import _VERSIONS, Database
+from callsheet_gateway.state import State
 
 ADD = "INSERT INTO spent_tokens VALUES (?, 1)"
 WRITER = """
@@ -121,3 +122,26 @@ def test_a_lock_of_another_process_is_waited_for_once(tmp_path: Path, monkeypatc
     other.close()
     database.write((ADD, ("after",))).result(5)
     database.close()
+
+
+def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "gateway.db")
+    connection.executescript(f"{_VERSIONS[0]} PRAGMA user_version = 1;")
+    connection.execute("INSERT INTO spent_tokens VALUES ('spent', 9999999999)")
+    connection.execute("INSERT INTO keys VALUES ('key_1', 'hash', 'sk', 'shop', 'acme', NULL, 1, NULL, NULL)")
+    row = ("video_1", "video", "acme", "place", '{"prompt": "A fox"}', 1)
+    connection.execute(
+        "INSERT INTO resources (id, kind, owner, place, document, created_at) VALUES (?, ?, ?, ?, ?, ?)", row
+    )
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        state = State(tmp_path)
+        assert [key.owner for key in state.keys.every()] == ["acme"]
+        [[video], _] = state.resources.page("video", "acme", limit=5)
+        assert (video.id, video.document) == ("video_1", {"prompt": "A fox"})
+        assert not asyncio.run(state.spend("spent", 9999999999))
+        assert state.database.read("SELECT * FROM answers") == []
+        [[version]] = state.database.read("PRAGMA user_version")
+        assert version == len(_VERSIONS)
+        state.close()

@@ -5,6 +5,7 @@ The upstream is a real server that keeps its own record: what is refused must no
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -199,6 +200,28 @@ def test_lists_show_ones_own(house: House) -> None:
     assert theirs in lists["other"]
     assert not lists["owner"] & lists["other"]
     assert {ours, theirs} <= lists["master"]
+
+
+@pytest.mark.parametrize("filter", [None, "owner", "key"])
+def test_spending_is_shown_to_its_owner(house: House, filter: str | None) -> None:
+    """Whatever he asks for: nobody else's calls and keys are in the answer, nor in its sums."""
+    admin = house.shown["master"]
+    for name in ("owner", "other"):
+        house.made("video", name)
+    keys = {key["name"]: key for key in house.http.get("/keys", headers=admin).json()["data"]}
+    for principal, asked in itertools.product(PRINCIPALS, ("owner", "other")):
+        query = {"owner": {"owner": keys[asked]["owner"]}, "key": {"key": keys[asked]["id"]}}.get(filter or "", {})
+        params = {**query, "group_by": "key,owner,model,account"}
+        answer = house.http.get("/spend", params=params, headers=house.shown[principal])
+        if principal in {"revoked", "anonymous"}:
+            assert answer.status_code == 401
+            continue
+        assert answer.status_code == 200, answer.text
+        document, seen = answer.json(), filter is None or asked == principal
+        assert {one["owner"] for one in document["data"]} == ({keys[principal]["owner"]} if seen else set())
+        assert document["total"]["calls"] == sum(one["calls"] for one in document["data"])
+        everybodys = house.http.get("/spend", params=params, headers=admin).json()
+        assert everybodys["total"]["calls"] > (document["total"]["calls"] if filter is None or not seen else 0)
 
 
 def test_what_the_master_key_makes_of_a_tenants_is_the_tenants(house: House) -> None:

@@ -1,4 +1,5 @@
-"""kill -9 while jobs are being ordered: every id that a client was told is there after a restart, and in the list.
+"""kill -9 while jobs are being ordered: every id that a client was told is there after a restart, and in the list; and the
+ledger comes to what the vendor's own book says.
 
 More of it: python3 dev.py kills.
 """
@@ -7,18 +8,20 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from gateway.tests.serving import launched, serving
 
-from callsheet.testing import FAKE_KEY, FakeUpstream
+from callsheet.testing import FAKE_KEY, FakeUpstream, Fault
 
 KEY = "sk-cs-of-the-killed-0123456789"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -111,3 +114,148 @@ def test_what_was_acknowledged_is_there(tmp_path: Path, seed: int, share: float,
         assert told.items() <= listed.items()
         if upstream:
             assert len(told) <= len(wire.book.entries) <= sent  # nothing was ordered twice
+
+
+MASTER = {"authorization": f"Bearer {KEY}"}
+OFTEN = """
+gateway: {reconcile_seconds: 0.5}
+"""
+TEXT = """
+- model_name: text
+  litellm_params: {{model: openai/gpt-5.4, api_base: "{url}", api_key: {key}}}
+"""
+
+
+def rows_of(folder: Path, sql: str) -> list[dict[str, Any]]:
+    connection = sqlite3.connect(f"file:{folder / 'gateway' / 'gateway.db'}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(sql)]
+    finally:
+        connection.close()
+
+
+def two_keys(base: str) -> list[str]:
+    with httpx.Client(base_url=base, headers=MASTER, trust_env=False, timeout=30) as http:
+        return [http.post("/keys", json={"name": name, "owner": name}).json()["key"] for name in "ab"]
+
+
+@pytest.mark.timeout(120 + 10 * KILLS)
+def test_the_ledger_is_the_vendors_bill(tmp_path: Path) -> None:
+    """Jobs of two keys, some of which fail: to the micro-dollar, within a minute of the restart."""
+    wire, dice, rounds = FakeUpstream(), random.Random(4), max(1, round(KILLS * 0.3))
+    words, data, keys = ["--config", str(tmp_path / "config.yaml")], tmp_path / "data", list[str]()
+    with wire.serve() as url:
+        (tmp_path / "config.yaml").write_text(ENTRY.format(url=url, key=FAKE_KEY) + OFTEN)
+        for number in range(rounds):
+            process, said = launched(data, subprocess.DEVNULL, *words, CALLSHEET_MASTER_KEY=KEY)
+            ordered = threading.Event()
+
+            def order(name: str, key: str, base: str, ordered: threading.Event) -> None:
+                headers = {"authorization": f"Bearer {key}"}
+                with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30) as http:
+                    for take in count():
+                        prompt = f"Take {take} of {name}"
+                        try:
+                            http.post(
+                                "/videos", json={"model": "film", "prompt": prompt, "seconds": str(4 + take % 3 * 4)}
+                            )
+                        except httpx.HTTPError:
+                            return
+                        ordered.set()
+
+            try:
+                keys = keys or two_keys(said["base_url"])
+                threads = [
+                    threading.Thread(target=order, args=(f"{number} {one}", key, said["base_url"], ordered))
+                    for one, key in enumerate(keys * 2)
+                ]
+                for thread in threads:
+                    thread.start()
+                assert ordered.wait(30)
+                wire.fail_job()
+                time.sleep(dice.uniform(0, 0.4))
+            finally:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+            for thread in threads:
+                thread.join(20)
+        with serving(data, *words, CALLSHEET_MASTER_KEY=KEY) as gateway:
+            until = time.monotonic() + 60
+            while rows_of(data, "SELECT id FROM charges WHERE state IN ('begun', 'running', 'unknown')"):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+            with gateway.http(headers=MASTER) as http:
+                listed = of_the_list(http)
+        charges = rows_of(data, "SELECT state, cost, key, resource FROM charges WHERE resource IS NOT NULL")
+        assert sum(charge["cost"] for charge in charges) == wire.book.bill("video") > 0
+        assert len(charges) == len(wire.book.accepted("video")) == len(listed)
+        assert {charge["resource"] for charge in charges} == listed.keys()
+        assert len({charge["key"] for charge in charges}) == 2
+        assert rows_of(data, "SELECT id FROM charges WHERE resource IS NULL AND (state <> 'void' OR cost <> 0)") == []
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+def test_answers_that_were_delivered_are_in_the_ledger(tmp_path: Path) -> None:
+    """But for those of the last 50 ms; and what was under way counts with the most that it can have cost."""
+    wire, dice, rounds = FakeUpstream(), random.Random(5), max(1, round(KILLS * 0.2))
+    words, data = ["--config", str(tmp_path / "config.yaml")], tmp_path / "data"
+    delivered, killed_at, unfinished = list[tuple[float, str]](), 0.0, 0
+    chat = {"model": "text", "messages": [{"role": "user", "content": "Hi"}]}
+    with wire.serve() as url:
+        (tmp_path / "config.yaml").write_text("model_list:" + TEXT.format(url=url, key=FAKE_KEY))
+        for _ in range(rounds):
+            process, said = launched(data, subprocess.DEVNULL, *words, CALLSHEET_MASTER_KEY=KEY)
+            told = list[tuple[float, str]]()
+
+            def talk(base: str, told: list[tuple[float, str]]) -> None:
+                with httpx.Client(base_url=base, headers=MASTER, trust_env=False, timeout=30) as http:
+                    while True:
+                        try:
+                            answer = http.post("/chat/completions", json=chat)
+                        except httpx.HTTPError:
+                            return
+                        assert answer.headers["x-callsheet-cost"] == "0.000198"
+                        told.append((time.monotonic(), answer.headers["x-request-id"]))
+
+            def hang(base: str) -> None:
+                with (
+                    httpx.Client(base_url=base, headers=MASTER, trust_env=False, timeout=30) as http,
+                    suppress(httpx.HTTPError),
+                ):
+                    http.post("/responses", json={"model": "text", "input": "Hi"})
+
+            stalls = wire.fail("POST /responses", Fault.stall_after_headers(after_accept=True))
+            base = said["base_url"]
+            threads = [threading.Thread(target=hang, args=(base,))]
+            threads += [threading.Thread(target=talk, args=(base, told)) for _ in range(2)]
+            try:
+                for thread in threads:
+                    thread.start()
+                while not told or not stalls.happened:
+                    time.sleep(0.01)
+                time.sleep(0.1 + dice.uniform(0, 0.2))
+            finally:
+                killed_at = time.monotonic()
+                process.kill()
+                process.wait()
+                process.stdout.close()
+            for thread in threads:
+                thread.join(20)
+            delivered += [(killed_at - at, id) for at, id in told]
+            unfinished += 1
+        with serving(data, *words, CALLSHEET_MASTER_KEY=KEY):
+            pass
+        charges = {
+            row["request_id"]: row for row in rows_of(data, "SELECT * FROM charges WHERE operation LIKE 'chat%'")
+        }
+        missing = [(age, id) for age, id in delivered if id not in charges]
+        assert [age for age, _ in missing if age > 0.05] == []
+        settled = [charge for charge in charges.values() if charge["state"] == "settled"]
+        assert {charge["cost"] for charge in settled} == {198}
+        assert len(settled) >= len([age for age, _ in delivered if age > 0.05])
+        lost = rows_of(data, "SELECT state, reserved FROM charges WHERE operation = 'responses'")
+        assert len(lost) == unfinished
+        assert {charge["state"] for charge in lost} == {"unknown"}
+        assert sum(charge["reserved"] for charge in lost) >= wire.book.bill("response") > 0

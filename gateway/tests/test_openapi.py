@@ -81,6 +81,7 @@ def asked(tmp_path_factory):
                 "response_id": made("/responses", own, json={"model": "text", "input": "Hi"}).json()["id"],
                 "call_id": call.headers["location"].rpartition("/")[2],
                 "key_id": spare["id"],
+                "owner": spare["owner"],
                 "model": "film",
             }
             yield Asked(gateway.base_url, session, {True: master, False: own}, known)
@@ -112,7 +113,7 @@ MODES = [(path, method, mode) for path, method in EACH for mode in CASES if mode
 def test_requests_made_from_the_description(asked, path, method, mode):
     operation = SCHEMA[path][method]
     cases = CASES[mode] if refusable(path, method) else sum(CASES.values())
-    headers = asked.keys[path.startswith("/keys")]
+    headers = asked.keys[path.startswith(("/keys", "/owners"))]
     # Many requests are for something that there is; what is deleted once is gone.
     names = set(asked.known) if method != "delete" else set()
 

@@ -68,6 +68,14 @@ class Provider:
     def close(self) -> None:
         """End what the provider started: threads, connections, processes."""
 
+    @property
+    def stream_usage(self) -> bool:
+        """Whether chat streams may be asked for their usage (`stream_options.include_usage`) though the caller has not.
+
+        A gateway that keeps accounts does so, and does not pass on what comes of it.
+        """
+        return False
+
     async def auth_headers(self, request: Request, io: IO) -> Mapping[str, str]:
         """The headers that carry the credential: as `auth` says, with the key that the request names.
 

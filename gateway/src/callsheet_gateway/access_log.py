@@ -51,6 +51,7 @@ def line_of(at: float, record: RequestRecord) -> str:
         "seconds": round(record.seconds, 6),
         "first_byte_seconds": None if record.first_byte is None else round(record.first_byte, 6),
         "upstream_seconds": round(call.seconds, 6),
+        "cost": record.cost,
         "received_bytes": record.received,
         "sent_bytes": record.sent,
     }

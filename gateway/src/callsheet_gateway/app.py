@@ -16,16 +16,19 @@ from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import HANDLERS
 from callsheet_gateway.face import Face
 from callsheet_gateway.guard import Guard
+from callsheet_gateway.ledger.figures import charge_metrics
+from callsheet_gateway.ledger.reconciler import reconciling
 from callsheet_gateway.pages import page_routes
 from callsheet_gateway.routes import api_routes
 from callsheet_gateway.settings import GatewaySettings
+from callsheet_gateway.standing import standing_metrics
 from callsheet_gateway.state import State
 
 __all__ = ["make_app"]
 
 _EXPOSED = (
     "location", "x-request-id", "openai-poll-after-ms", "retry-after", "retry-after-ms", "x-should-retry", "etag",
-    "content-range",
+    "content-range", "idempotent-replayed", "x-callsheet-cost",
 )  # fmt: skip
 
 
@@ -49,8 +52,11 @@ def make_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             async with client:
-                yield
-                await face.drain.settled()
+                face.ledger.recover()
+                async with reconciling(face):
+                    yield
+                    await face.drain.settled()
+                face.ledger.flush()
         finally:
             state.close()
 
@@ -73,7 +79,7 @@ def make_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    told = [face.metrics.tell] if access_log is None else [face.metrics.tell, access_log.tell]
+    told = [state.limits.keys.over, face.metrics.tell, *([] if access_log is None else [access_log.tell])]
     # Outside of everything: the answer to a bug has a request id, too.
     guard = Guard(
         app,
@@ -84,6 +90,8 @@ def make_app(
         drain=face.drain,
         told=told,
     )
+    face.metrics.also(lambda: charge_metrics(face.ledger))
+    face.metrics.also(lambda: standing_metrics(client.router.models))
     show = face.metrics.gauge
     show("requests_in_progress", "Requests that are under way, streams included.", lambda: guard.under_way)
     show("draining", "1 while the gateway is ending.", lambda: face.drain.begun)

@@ -17,6 +17,7 @@ from callsheet.operations import OPERATIONS
 from callsheet_gateway.documents import parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.forms import FormRoom, as_document, read_form
+from callsheet_gateway.idempotency import claim
 from callsheet_gateway.limits import limits_of
 from callsheet_gateway.principal import principal_of
 from callsheet_gateway.settings import GatewaySettings
@@ -40,7 +41,8 @@ def media_type(request: Request) -> str:
 async def document_of(
     request: Request, kind: type[OperationRequest], settings: GatewaySettings
 ) -> AsyncIterator[dict[str, Any]]:
-    """The document in a request's body. Files in it are open as long as the context lasts.
+    """The document in a request's body, which is for this request to do (see `claim`). Files in it are open as long as the
+    context lasts.
 
     A form is an upload, and so is JSON that is not small, while it comes: Refused (429, 503, 507) where its key has too
     many under way, or there is no room for it.
@@ -49,10 +51,14 @@ async def document_of(
     if media_type(request) != "multipart/form-data":
         size = declared_size(request.headers)
         if size is not None and size <= IN_MEMORY:
-            yield await json_document(request, settings.max_json)
+            document = await json_document(request, settings.max_json)
+            await claim(request, document)
+            yield document
             return
         with limits.memory.lease(settings.max_memory, free=IN_MEMORY) as memory:
-            yield _document(request, await _large(request, settings, size, memory))
+            document = _document(request, await _large(request, settings, size, memory))
+            await claim(request, document)
+            yield document
         return
     with (
         limits.uploads.one(principal_of(request), settings.max_uploads_per_key),
@@ -62,7 +68,9 @@ async def document_of(
         room = FormRoom(limits.spool, files, memory)
         form = await read_form(request.headers, counted(request, settings.max_form), settings, room)
         try:
-            yield as_document(form.multi_items(), _texts(kind))
+            document = as_document(form.multi_items(), _texts(kind))
+            await claim(request, document)
+            yield document
         finally:
             with anyio.CancelScope(shield=True):  # the client may have gone, and this task be cancelled
                 await form.close()

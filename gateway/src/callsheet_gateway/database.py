@@ -23,8 +23,8 @@ from callsheet import ConfigurationError
 
 __all__ = ["Database"]
 
-_VERSION = 1
-_SCHEMA = """
+_VERSIONS = (
+    """
 CREATE TABLE keys (
     id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, shown TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL,
     models TEXT, created_at INTEGER NOT NULL, expires_at INTEGER, disabled_at INTEGER
@@ -38,7 +38,37 @@ CREATE TABLE resources (
 CREATE INDEX resources_of_owner ON resources (owner, kind, number);
 CREATE INDEX resources_of_place ON resources (place, kind);
 CREATE TABLE spent_tokens (id TEXT PRIMARY KEY, expires_at INTEGER NOT NULL);
-"""
+""",
+    """
+CREATE TABLE answers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, claim TEXT NOT NULL,
+    outcome TEXT NOT NULL, answer BLOB, began_at INTEGER NOT NULL
+);
+""",
+    """
+CREATE TABLE charges (
+    id TEXT PRIMARY KEY, created_at REAL NOT NULL, settled_at REAL, state TEXT NOT NULL, operation TEXT NOT NULL,
+    model TEXT, provider TEXT, account TEXT, upstream_model TEXT, key TEXT, key_name TEXT, owner TEXT NOT NULL,
+    request_id TEXT, resource TEXT, place TEXT, reserved INTEGER, cost INTEGER, usage TEXT, asked TEXT,
+    process TEXT NOT NULL
+);
+CREATE INDEX charges_of_owner ON charges (owner, created_at);
+CREATE INDEX charges_of_key ON charges (key, created_at);
+CREATE INDEX charges_open ON charges (state, created_at) WHERE state IN ('begun', 'running', 'unknown');
+CREATE INDEX charges_of_place ON charges (place) WHERE place IS NOT NULL;
+""",
+    """
+ALTER TABLE keys ADD COLUMN rpm INTEGER;
+ALTER TABLE keys ADD COLUMN tpm INTEGER;
+ALTER TABLE keys ADD COLUMN max_parallel_requests INTEGER;
+CREATE TABLE budgets (
+    subject TEXT NOT NULL, kind TEXT NOT NULL, amount INTEGER NOT NULL, period INTEGER, started_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, subject)
+);
+INSERT INTO counters VALUES ('budgets', 0);
+""",
+)
+"""What each version adds to the one before. They stay as they are: there are files of each."""
 _WAIT = 5.0
 """Seconds to wait for another process that writes."""
 _TOGETHER = 200
@@ -75,6 +105,15 @@ class Database:
         """The rows that a query gives. Takes some ten microseconds."""
         with self._lock:
             return self._reading.execute(sql, values).fetchall()
+
+    def read_apart(self, *queries: Statement) -> list[list[sqlite3.Row]]:
+        """The rows that several queries give, all of one moment, over a connection of its own.
+
+        For what takes long: in a thread, where nobody has to wait for it.
+        """
+        with contextlib.closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            return [connection.execute(sql, values).fetchall() for sql, values in queries]
 
     def write(self, *statements: Statement) -> Future[int]:
         """Do statements in one transaction. The future gives how many rows the last of them changed, once it is kept.
@@ -167,16 +206,16 @@ def _do(connection: sqlite3.Connection, statements: list[Statement]) -> int:
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
-    """Make the tables of a new file. ConfigurationError for a file of a newer gateway."""
+    """Make the tables that a file does not have yet. ConfigurationError for a file of a newer gateway."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         [(version,)] = connection.execute("PRAGMA user_version")
-        if version > _VERSION:
+        if version > len(_VERSIONS):
             raise ConfigurationError(f"{file} was written by a newer callsheet-gateway: install that one again")
-        if version == 0:
-            for statement in _SCHEMA.split(";"):
+        for schema in _VERSIONS[version:]:
+            for statement in schema.split(";"):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import traceback
 from collections.abc import Mapping
@@ -62,8 +63,8 @@ def error_response(error: CallsheetError) -> Response:
     status = status_of(error)
     headers = {}
     if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(error.retry_after)))
-        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))  # who comes too early comes in vain
+        headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
     should = error.should_retry if isinstance(error, APIError) else None
     if should is None and (status >= 500 or status in _RETRIED) and not isinstance(error, APIError):
         should = (

@@ -17,11 +17,16 @@ from callsheet.operations import OPERATIONS
 from callsheet.routing import CallRecord, Router
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import Refused, ending
+from callsheet_gateway.ledger import Charge, Ledger
+from callsheet_gateway.ledger.billing import Billing
+from callsheet_gateway.ledger.jobs import Jobs
+from callsheet_gateway.ledger.prices import Prices
+from callsheet_gateway.ledger.streams import asked_for_usage
 from callsheet_gateway.metrics import Metrics
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.principal import Doorkeeper, Principal, principal_of
 from callsheet_gateway.protocol import Gone, Left, gone_in
-from callsheet_gateway.records import MAKES, instead, recorded, writable
+from callsheet_gateway.records import MAKES, instead, recorded
 from callsheet_gateway.request_record import record_of
 from callsheet_gateway.settings import GatewaySettings
 from callsheet_gateway.state import State
@@ -49,14 +54,27 @@ class Face:
     metrics: Metrics = Factory(Metrics)
     door: Doorkeeper = field(init=False)
     tokens: Tokens = field(init=False)
+    ledger: Ledger = field(init=False)
+    prices: Prices = field(init=False)
+    jobs: Jobs = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        state = self.state
+        self.prices = Prices(self.client.router)
+        self.ledger = Ledger(state.database, state.clock, state.budgets, self._counted)
+        self.jobs = Jobs(self.ledger, self.prices)
         self.tokens = Tokens.of(self.state.root, self.state.clock)
         self.door = Doorkeeper(self.state.keys, self.settings.master_key)
 
     @property
     def router(self) -> Router:
         return self.client.router
+
+    def _counted(self, charge: Charge) -> None:
+        """A charge has come to its end."""
+        if charge.cost is None:
+            self.prices.missing(charge.provider, charge.upstream_model)
+        self.metrics.charged(charge.provider or "none", charge.account or "none", charge.cost)
 
     async def call(
         self,
@@ -67,12 +85,14 @@ class Face:
         account: str | None = None,
         *,
         counted: bool = True,
+        model: str | None = None,
     ) -> Any:
         """Do an operation for who is `asking`. The fields come from a stranger: a str in the place of a file stays a str.
 
         `principal` acts in the place of who sent the request. If the client leaves meanwhile, or the gateway ends, the
         call is given up - but not one that makes a job or a character. `counted`: it stands in the request's record. Of
-        calls that are made again and again for one request only the first does.
+        calls that are made again and again for one request only the first does. `model` is the model's name, where it is
+        known and not to be said to the provider.
         """
         principal = principal or principal_of(asking)
         targets = _targets(fields)
@@ -83,8 +103,13 @@ class Face:
         names: list[str | None] = [*targets] or [request.model]
         for name in names:
             may_use(principal, name, chooses=OPERATIONS[operation].takes_model or not any(_ids_in(request)))
-        await writable(self.state.resources, operation)
-        ids = self.ids_of(principal)
+        self.state.limits.keys.take(principal, record, request)
+        ids, billing = self.ids_of(principal), None
+        if OPERATIONS[operation].billable:
+            if (asking_for_usage := asked_for_usage(self.router, request)) is not None:
+                request, record.hides_usage = asking_for_usage, True
+            billing = Billing(self.ledger, self.prices, operation, request, principal, ids, record, model)
+        call = record.call if counted else CallRecord()
 
         def wanted() -> bool:
             return not (self.drain.over or (gone is not None and gone.left))
@@ -96,16 +121,28 @@ class Face:
             provider=account,
             target_model_names=targets,
             ids=ids,
-            record=record.call if counted else CallRecord(),
+            record=call,
             wanted=wanted,
+            admit=billing.admit if billing is not None else None,
         )
         try:
             # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
             result = await (calling if operation in MAKES else unless_gone(calling, gone))
         except UnsupportedOperation as refusal:
-            return await instead(self.state.resources, operation, refusal, ids)
+            result = await instead(self.state.resources, operation, refusal, ids)
+            self.jobs.seen(operation, request, result, ids, call)
+            return result
+        except BaseException:
+            if billing is not None:
+                billing.failed()
+            raise
         named = self.model_name(result.meta, result.model) if isinstance(result, Video) else None
-        return await recorded(self.state.resources, operation, request, result, named, ids)
+        result = await recorded(self.state.resources, operation, request, result, named, ids, billing)
+        if billing is not None:
+            await billing.answered(result)
+        else:
+            self.jobs.seen(operation, request, result, ids, call)
+        return result
 
     def ids_of(self, principal: Principal) -> OwnedIds:
         """The ids of one call of somebody's."""

@@ -99,7 +99,7 @@ class Guard:
                 # a small answer and the end leave nothing behind, however slowly its client reads.
                 if not body_is_there or self.drain.begun or crowded:
                     added.append((b"connection", b"close"))
-                message = {**message, "headers": [*message["headers"], *added]}
+                message = {**message, "headers": [*_of_key(record, message["headers"]), *added]}
             else:
                 record.sent += len(message.get("body", b""))
             answered_in_full = message["type"] == "http.response.body" and not message.get("more_body")
@@ -160,6 +160,13 @@ class Guard:
                 "bad_origin",
             )
         return None
+
+
+def _of_key(record: RequestRecord, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers, which speak of its key's limits where that has some: the provider's are the operator's."""
+    if record.share is None:
+        return headers
+    return [*(pair for pair in headers if not pair[0].startswith(b"x-ratelimit-")), *record.share.headers()]
 
 
 async def _read_on(receive: Receive) -> None:

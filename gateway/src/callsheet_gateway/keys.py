@@ -13,10 +13,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from callsheet import BadRequestError, NotFoundError
 from callsheet_gateway.database import Database, Statement
+from callsheet_gateway.key_limits import MOST, Caps
 
 __all__ = ["PREFIX", "Keys", "VirtualKey", "hash_of", "new_secret"]
 
@@ -26,6 +27,7 @@ _FRESH = 0.25
 _UNKNOWN = 0.01
 """The same for a key that is not known: it may have been made just now."""
 _CHANGED: Statement = ("UPDATE counters SET value = value + 1 WHERE name = 'keys'", ())
+_COLUMNS = "id, hash, shown, name, owner, models, created_at, expires_at, rpm, tpm, max_parallel_requests"
 _NAME, _OWNER = 80, 200
 
 
@@ -33,7 +35,8 @@ _NAME, _OWNER = 80, 200
 class VirtualKey:
     """A key, without the secret. Times are Unix time in seconds; `models` are the names that it may use, None for all.
 
-    `owner` is the tenant that it belongs to; several keys may share one. `shown` is the secret's beginning.
+    `owner` is the tenant that it belongs to; several keys may share one. `shown` is the secret's beginning; `caps` are its
+    limits.
     """
 
     id: str
@@ -44,6 +47,7 @@ class VirtualKey:
     created_at: int
     expires_at: int | None
     disabled_at: int | None
+    caps: Caps = Factory(Caps)
 
     def usable(self, now: float) -> bool:
         """Whether it is neither disabled nor over."""
@@ -61,6 +65,7 @@ class VirtualKey:
             "created_at": self.created_at,
             "expires_at": self.expires_at,
             "disabled_at": self.disabled_at,
+            **self.caps.document(),
         }
 
 
@@ -98,11 +103,14 @@ class Keys:
         owner: str | None = None,
         models: Sequence[str] | None = None,
         expires_at: int | None = None,
+        caps: Caps | None = None,
     ) -> tuple[VirtualKey, str]:
         """Make a key; the secret is told now and never again. Without an owner it is one of its own.
 
-        Raises BadRequestError for a name, an owner or a time that can't be.
+        Raises BadRequestError for a name, an owner, a time or a limit that can't be.
         """
+        caps = caps or Caps()
+        _check(caps)
         id = f"key_{secrets.token_hex(8)}"
         owner = id if owner is None else owner
         for field_name, text, most in (("name", name, _NAME), ("owner", owner, _OWNER)):
@@ -116,24 +124,34 @@ class Keys:
         secret = new_secret()
         kept = None if models is None else json.dumps(list(models))
         values = (id, hash_of(secret), _shown(secret), name, owner, kept, now, expires_at)
-        self._change("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", *values)
-        return self._sure(id), secret
+        limits = (caps.rpm, caps.tpm, caps.max_parallel_requests)
+        self._change(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 11)})", *values, *limits)  # noqa: S608  our own words
+        return self.sure(id), secret
+
+    def limit(self, id: str, caps: Caps) -> VirtualKey:
+        """Give a key other limits. NotFoundError if there is none; BadRequestError for a limit that can't be."""
+        self.sure(id)
+        _check(caps)
+        sql = "UPDATE keys SET rpm = ?, tpm = ?, max_parallel_requests = ? WHERE id = ?"
+        self._change(sql, caps.rpm, caps.tpm, caps.max_parallel_requests, id)
+        return self.sure(id)
 
     def disable(self, id: str) -> VirtualKey:
         """Let a key be refused from now on. NotFoundError if there is none."""
-        self._sure(id)
+        self.sure(id)
         self._change("UPDATE keys SET disabled_at = ? WHERE id = ? AND disabled_at IS NULL", int(self.clock()), id)
-        return self._sure(id)
+        return self.sure(id)
 
     def rotate(self, id: str) -> tuple[VirtualKey, str]:
         """Give a key a new secret; the old one is refused from now on. NotFoundError if there is none, or it is disabled."""
-        if self._sure(id).disabled_at is not None:
+        if self.sure(id).disabled_at is not None:
             raise NotFoundError(f"the key {id} is disabled; create a new one", code="key_disabled")
         secret = new_secret()
         self._change("UPDATE keys SET hash = ?, shown = ? WHERE id = ?", hash_of(secret), _shown(secret), id)
-        return self._sure(id), secret
+        return self.sure(id), secret
 
-    def _sure(self, id: str) -> VirtualKey:
+    def sure(self, id: str) -> VirtualKey:
+        """A key by its id, as it is now. NotFoundError if there is none."""
         if (key := self.by_id(id)) is None:
             raise NotFoundError(f"there is no key {id!r:.80}; `callsheet keys list` shows them", code="key_not_found")
         return key
@@ -165,7 +183,14 @@ def _shown(secret: str) -> str:
     return f"{secret[: len(PREFIX) + 4]}..."
 
 
+def _check(caps: Caps) -> None:
+    for name, value in caps.document().items():
+        if value is not None and not 1 <= value <= MOST:
+            raise BadRequestError(f"{name}: a number from 1 to {MOST} is wanted", param=name)
+
+
 def _key(row: sqlite3.Row) -> VirtualKey:
     fields = {name: row[name] for name in row.keys() if name != "hash"}  # noqa: SIM118  a Row gives its values otherwise
     fields["models"] = None if row["models"] is None else tuple(json.loads(row["models"]))
-    return VirtualKey(**fields)
+    caps = Caps(*(fields.pop(name) for name in ("rpm", "tpm", "max_parallel_requests")))
+    return VirtualKey(**fields, caps=caps)

@@ -1,19 +1,29 @@
-"""How much one key may have under way at once, so that nobody takes all. What is more is refused at once, never queued."""
+"""How much one key may do, at once and in a minute, so that nobody takes all. What is more is refused, never queued."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from attrs import define, field
 from starlette.requests import Request
 
+from callsheet.models.base import OperationRequest
+from callsheet.routing.limiter import Limiter
+from callsheet.routing.usage import estimated_tokens
 from callsheet_gateway.errors import Refused
+from callsheet_gateway.key_limits import Caps, Share
 from callsheet_gateway.principal import Principal
+from callsheet_gateway.request_record import RequestRecord
 from callsheet_gateway.spool import Memory, Spool
 
-__all__ = ["Limits", "UnderWay", "limits_of", "too_busy"]
+__all__ = ["KeyLimits", "Limits", "UnderWay", "limits_of", "too_busy"]
+
+_MOST_KEYS = 10_000
+"""Keys whose use is remembered, though they may be idle by now."""
 
 
 @define(eq=False)
@@ -60,6 +70,57 @@ class UnderWay:
 
 
 @define(eq=False)
+class KeyLimits:
+    """What virtual keys have used of limits of their own. `now` tells seconds, from whenever.
+
+    A request takes its share once, however many calls are made for it, before the first; it is given back when the answer
+    has been sent, streams included. Its tokens are guessed until the provider has counted them.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    _limiters: dict[str, Limiter] = field(factory=dict, init=False)
+
+    def take(self, principal: Principal, record: RequestRecord, request: OperationRequest) -> None:
+        """Let a request go on to a provider. Refused if its key's limits are used up (429), or too small for it (400)."""
+        caps = principal.caps
+        if caps is None or principal.key is None or record.share is not None:
+            return
+        limiter = self._limiter(principal.key, caps)
+        share = record.share = Share(limiter, self.now)
+        tokens = estimated_tokens(request) if caps.tpm is not None else 0
+        taken = limiter.take(self.now(), tokens)
+        if not isinstance(taken, float):
+            share.taken = taken
+        elif math.isinf(taken):
+            raise Refused(
+                400,
+                f"this request may have {tokens} tokens with its answer, and its key {caps.tpm} a minute: make it smaller,"
+                " or limit the answer's length",
+                "tokens_over_limit",
+            )
+        else:
+            refusal = Refused(429, f"this key's limits are used up: {caps}; come back later", "rate_limit_exceeded")
+            refusal.retry_after = taken
+            raise refusal
+
+    def over(self, record: RequestRecord) -> None:
+        """A request has ended."""
+        if record.share is not None:
+            record.share.over(record.call, record.status >= 400)
+
+    def _limiter(self, key: str, caps: Caps) -> Limiter:
+        if (limiter := self._limiters.get(key)) is None:
+            if len(self._limiters) >= _MOST_KEYS:
+                now = self.now()
+                busy = {key: one for key, one in self._limiters.items() if one.in_flight or one.used(now)[0]}
+                self._limiters = busy
+            limiter = self._limiters[key] = Limiter()
+        # They may have been changed since.
+        limiter.rpm, limiter.tpm, limiter.max_parallel = caps.rpm, caps.tpm, caps.max_parallel_requests
+        return limiter
+
+
+@define(eq=False)
 class Limits:
     """What the callers of one gateway have under way, on its disk, and in its memory."""
 
@@ -67,6 +128,7 @@ class Limits:
     memory: Memory = field(factory=Memory, init=False)
     requests: UnderWay = field(factory=lambda: UnderWay("requests"), init=False)
     uploads: UnderWay = field(factory=lambda: UnderWay("uploads", again_after=5.0), init=False)
+    keys: KeyLimits = field(factory=KeyLimits, init=False)
 
 
 def too_busy(what: str) -> Refused:

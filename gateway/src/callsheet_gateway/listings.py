@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from callsheet_gateway.bodies import known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
 from callsheet_gateway.principal import Principal, principal_of
+from callsheet_gateway.standing import standing
 
 __all__ = ["model", "models", "providers", "videos"]
 
@@ -83,37 +83,13 @@ async def providers(face: Face, request: Request) -> Response:
     `deployments` tell which of them is left alone for a while, and why.
     """
     found: list[ProviderInfo] = await face.client.transport.run(face.client.providers)
-    standing = _standing(face, principal_of(request))
+    doing = standing(face.router.models, principal_of(request))
     used = {backend.deployment.account.provider for backend in face.router.models.backends()}
     data = [
-        {**_capabilities(info), "configured": info.name in used, "deployments": standing.get(info.name, [])}
+        {**_capabilities(info), "configured": info.name in used, "deployments": doing.get(info.name, [])}
         for info in found
     ]
     return JSONDocument({"object": "list", "data": data})
-
-
-def _standing(face: Face, principal: Principal) -> dict[str, list[dict[str, Any]]]:
-    """How each deployment is doing, by provider; of those that are behind a name which somebody may use."""
-    now, found = time.monotonic(), dict[str, list[dict[str, Any]]]()
-    for backend in face.router.models.backends():
-        names = [group.name for group in backend.groups if principal.may_use(group.name)]
-        if not names:
-            continue
-        one, health = backend.deployment, backend.health
-        state = health.state(now)
-        until = {"ejected": health.ejected_until, "paused": health.paused_until}.get(state)
-        standing = {
-            "account": one.account.id,
-            "model": one.model,
-            "names": names,
-            "state": state,
-            "seconds_left": None if until is None else round(until - now, 3),
-            "failures_in_a_row": health.failures,
-            "under_way": backend.in_flight,
-            "latency_seconds": round(backend.latency, 6) or None,
-        }
-        found.setdefault(one.account.provider, []).append(standing)
-    return found
 
 
 def _models(face: Face, principal: Principal) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -51,11 +51,13 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._requests, self._calls = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._refusals, self._made, self._attempts = Counter[str](), Counter[str](), Counter[str]()
+        self._costs, self._unpriced = Counter[str](), Counter[str]()
         self._seconds: dict[str, _Times] = {}
         self._first_byte: dict[str, _Times] = {}
         self._upstream: dict[str, _Times] = {}
         self._received = self._sent = self._left = 0
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._more: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -63,6 +65,17 @@ class Metrics(Collector):
     def gauge(self, name: str, says: str, value: Callable[[], float]) -> None:
         """Show what a function returns, whenever somebody asks."""
         self._gauges.append((f"callsheet_{name}", says, value))
+
+    def also(self, figures: Callable[[], Iterable[Metric]]) -> None:
+        """Show further figures, whenever somebody asks."""
+        self._more.append(figures)
+
+    def charged(self, provider: str, account: str, cost: int | None) -> None:
+        """Count what a call cost, in micro-dollars; None where its price is not known."""
+        if cost is None:
+            self._unpriced[provider] += 1
+        else:
+            self._costs[account] += cost
 
     def tell(self, record: RequestRecord) -> None:
         """Count a request, which is over."""
@@ -107,8 +120,14 @@ class Metrics(Collector):
         yield _counts("upstream_attempts", "Attempts at calls to an account.", ["account"], self._attempts)
         says = "All attempts of a call, without the pauses between them."
         yield _times("upstream_duration_seconds", says, "account", self._upstream)
+        says = "What calls cost that have come to their end, as far as their price is known."
+        yield _counts("cost_microdollars", says, ["account"], self._costs)
+        says = "Calls that cost nobody knows how much: their price is not known."
+        yield _counts("unpriced_calls", says, ["provider"], self._unpriced)
         for name, says, value in self._gauges:
             yield GaugeMetricFamily(name, says, value())
+        for figures in self._more:
+            yield from figures()
 
 
 def _count(name: str, says: str, value: int) -> Metric:

@@ -14,9 +14,11 @@ from starlette.responses import Response
 
 from callsheet import Document, Download, __version__
 from callsheet.operations import OPERATIONS, Operation
-from callsheet_gateway.admin import NewKey
+from callsheet_gateway.admin import KeyLimits, NewBudget, NewKey
+from callsheet_gateway.amounts import DURATION
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.face import Face
+from callsheet_gateway.spend import GROUPS
 
 __all__ = ["describe", "openapi_document"]
 
@@ -41,6 +43,13 @@ _ERROR: JSON = {
     },
 }
 _OBJECT: JSON = {"type": "object"}
+_KEY: JSON = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same request with the same key is done once; whoever asks again gets the same answer, for a day.",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+}
+_CHANGING = {"post", "delete"}
 _LIST: JSON = {
     "type": "object",
     "required": ["object", "data"],
@@ -79,7 +88,11 @@ def describe() -> JSON:
     paths["/models/{model}"] = {"get": _get("get_model", "One model.", _OBJECT, [_path_parameter("model")])}
     paths["/providers"] = {"get": _listing("list_providers", "What each installed provider can do.")}
     paths["/health/live"] = {"get": {**_get("live", "Whether the server answers.", _OBJECT), "security": []}}
+    paths["/spend"] = {"get": _spend()}
     paths |= _keys(schemas)
+    for methods in paths.values():
+        for method in _CHANGING & methods.keys():
+            _done_once(methods[method])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Callsheet gateway", "version": __version__},
@@ -90,12 +103,27 @@ def describe() -> JSON:
     }
 
 
+def _done_once(described: JSON) -> None:
+    """Let an operation take an Idempotency-Key."""
+    described["parameters"] = [*described["parameters"], _KEY]
+    described["responses"] |= {
+        "409": _answer(
+            _ref("Error"), "The first request with this Idempotency-Key is under way, or its answer is not known."
+        ),
+        "422": _answer(_ref("Error"), "Another request came with this Idempotency-Key before."),
+    }
+
+
 def _keys(schemas: JSON) -> JSON:
     """The admin API. It takes the master key."""
     named = [_path_parameter("key_id")]
     new = _schema(NewKey, schemas, _InJSON, "NewKey")
     create = _get("create_key", "Make a virtual key; the answer shows its secret, this once.", _OBJECT)
     create["requestBody"] = {"required": True, "content": {"application/json": {"schema": new}}}
+    limit = _get("limit_key", "Change the limits of a virtual key.", _OBJECT, named)
+    key_budget = _get("set_key_budget", "Say what a virtual key may spend.", _OBJECT, named)
+    owner = [_path_parameter("owner")]
+    owner_budget = _get("set_owner_budget", "Say what an owner may spend, with all his keys.", _OBJECT, owner)
     create["responses"]["201"] = create["responses"].pop("200")
     return {
         "/keys": {"get": _listing("list_keys", "All virtual keys, without their secrets."), "post": create},
@@ -104,7 +132,30 @@ def _keys(schemas: JSON) -> JSON:
             "delete": _get("disable_key", "Refuse a virtual key from now on.", _OBJECT, named),
         },
         "/keys/{key_id}/rotate": {"post": _get("rotate_key", "Give a virtual key a new secret.", _OBJECT, named)},
+        "/keys/{key_id}/limits": {"post": _taking(limit, KeyLimits, schemas)},
+        "/keys/{key_id}/budget": {"post": _taking(key_budget, NewBudget, schemas)},
+        "/owners/{owner}/budget": {
+            "get": _get("get_owner_budget", "What an owner may spend, and has spent.", _OBJECT, owner),
+            "post": _taking(owner_budget, NewBudget, schemas),
+        },
     }
+
+
+def _taking(described: JSON, kind: type[BaseModel], schemas: JSON) -> JSON:
+    """An operation that takes a JSON body."""
+    schema = _schema(kind, schemas, _InJSON, kind.__name__)
+    described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described
+
+
+def _spend() -> JSON:
+    moment: JSON = {"type": "string", "pattern": f"^({DURATION}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})$"}
+    names = "|".join(GROUPS)
+    queries = {"group_by": {"type": "string", "pattern": f"^({names})$"}, "since": moment, "until": moment}
+    queries |= {"owner": _STRING, "key": _STRING}
+    parameters = [{"name": name, "in": "query", "schema": schema} for name, schema in queries.items()]
+    parameters[0]["description"] = "What to sum up by; several names with commas."
+    return _get("spend", "What calls have cost.", _LIST, parameters)
 
 
 def _operation(operation: Operation, schemas: JSON) -> JSON:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from callsheet.routing.models import matches
 from callsheet_gateway.errors import Refused
+from callsheet_gateway.key_limits import Caps
 from callsheet_gateway.keys import Keys, VirtualKey, hash_of
 from callsheet_gateway.request_record import record_of
 
@@ -21,7 +22,8 @@ __all__ = ["EVERYBODY", "Doorkeeper", "Principal", "let_in", "principal_of"]
 class Principal:
     """Who calls, and what he may do. `owner` is the tenant whose jobs and characters he sees; an `admin` sees all.
 
-    `models` are the names that he may use, None for all; `key` is the id of his virtual key.
+    `models` are the names that he may use, None for all; `key` is the id of his virtual key, and `caps` are its limits, if
+    it has some.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Principal:
     models: frozenset[str] | None = None
     admin: bool = False
     key: str | None = None
+    caps: Caps | None = None
 
     def may_use(self, model: str) -> bool:
         """Whether he may use a model of this name."""
@@ -44,7 +47,7 @@ class Principal:
     @classmethod
     def of(cls, key: VirtualKey) -> Principal:
         models = None if key.models is None else frozenset(key.models)
-        return cls(key.name, key.owner, models, key=key.id)
+        return cls(key.name, key.owner, models, key=key.id, caps=key.caps or None)
 
 
 EVERYBODY = Principal("everybody", admin=True)

@@ -18,6 +18,7 @@ from callsheet_gateway.documents import JSONDocument, parse
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Face, may_use
 from callsheet_gateway.forms import read_form
+from callsheet_gateway.idempotency import claim
 from callsheet_gateway.keys import hash_of
 from callsheet_gateway.principal import let_in, principal_of
 from callsheet_gateway.tokens import PREFIX, Claims
@@ -70,6 +71,12 @@ async def relay(face: Face, request: Request) -> Response:
 async def _relayed(face: Face, request: Request, claims: Claims | None) -> Response:
     principal = principal_of(request)
     sdp, session = await _offer(request, face)
+    said: dict[str, object] = {"sdp": sdp, "session": session, "query": request.query_params.multi_items()}
+    if claims is None:
+        await claim(request, said)
+    else:  # a page can't use up the keys of the program that gave it its token
+        said["token"] = [claims.account, claims.model]
+        await claim(request, said, f"pages of {claims.key}")
     fields = _split(session, request.query_params.get("model"))
     if (flag := request.query_params.get("webrtcfilter")) is not None:
         fields["webrtcfilter"] = flag.lower() in {"on", "true", "1"}
@@ -86,8 +93,8 @@ async def _relayed(face: Face, request: Request, claims: Claims | None) -> Respo
         face.request_of("relay_sdp", {"sdp": sdp, **fields})  # a bad offer costs no token
         await _spend(face, claims)
     # An ephemeral key is good at the account that minted it, and nowhere else.
-    account = claims.account if claims else None
-    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, request, principal, account)
+    account, model = (claims.account, claims.model) if claims else (None, None)
+    call: RealtimeCall = await face.call("relay_sdp", {"sdp": sdp, **fields}, request, principal, account, model=model)
     headers = {"location": f"/v1/realtime/calls/{call.id}"} if call.id else {}
     return Response(call.sdp, 201, headers, "application/sdp")
 
@@ -139,12 +146,12 @@ def _model_of(face: Face, claims: Claims, fields: dict[str, Any]) -> str | None:
         raise Refused(400, f"the ephemeral key was minted for the model {claims.model}", "invalid_value", "model")
     if claims.model is not None or not isinstance(asked, str):
         return None  # the provider knows it by the key
-    account, upstream = face.router.named(asked)
-    if account is None or account.id != claims.account:
+    deployment = face.router.at(claims.account, asked)
+    if deployment is None:
         raise Refused(
             400, f"the ephemeral key belongs to another account than the model {asked:.80}", "invalid_value", "model"
         )
-    return upstream
+    return deployment.model
 
 
 def _split(session: object, model: object) -> dict[str, Any]:

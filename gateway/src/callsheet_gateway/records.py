@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from callsheet import Character, UnsupportedOperation, Video
 from callsheet.models import DeletedVideo
 from callsheet.models.base import OperationRequest
-from callsheet_gateway.errors import not_writable
+from callsheet_gateway.ledger.billing import Billing
+from callsheet_gateway.ledger.ledger import FAILURES
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.resources import Resource, Resources
 
-__all__ = ["MAKES", "instead", "recorded", "writable"]
+__all__ = ["MAKES", "instead", "recorded"]
 
 log = logging.getLogger("callsheet.gateway")
 
@@ -23,8 +23,6 @@ MAKES: Mapping[str, str] = {
     "create_character": "character", "generate_video": "video", "edit": "video", "extend": "video", "remix": "video",
 }  # fmt: skip
 """The operations that make something that has a row, and what it is."""
-_FAILURES = (sqlite3.Error, OSError, OverflowError)
-"""What writing may fail with."""
 _LOOKS = {"get_video", "get_character"}
 _KEPT = ("model", "prompt", "size", "seconds", "created_at", "name", "remixed_from_video_id")
 """What a provider may forget, and a row does not."""
@@ -32,35 +30,37 @@ _ASKED = ("prompt", "size", "seconds", "name")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(what: str, billing: Billing | None = None) -> Iterator[None]:
     """Let a database that fails be logged, where the provider has done what was asked: the answer is good without it."""
     try:
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         log.critical("%s: %s", what, type(error).__name__)
-
-
-async def writable(resources: Resources, operation: str) -> None:
-    """Refused (503) before anything is paid for, if what will be made could not be written down."""
-    if operation not in MAKES:
-        return
-    try:
-        await resources.probe()
-    except _FAILURES as error:
-        log.critical("the database can't be written: %s", type(error).__name__)
-        raise not_writable() from None
+        if billing is not None:
+            billing.not_kept()
 
 
 async def recorded(
-    resources: Resources, operation: str, request: OperationRequest, result: Any, model: str | None, ids: OwnedIds
+    resources: Resources,
+    operation: str,
+    request: OperationRequest,
+    result: Any,
+    model: str | None,
+    ids: OwnedIds,
+    billing: Billing | None = None,
 ) -> Any:
-    """A result with what is known besides, after it was written down. `model` is what callers call the model it names."""
+    """A result with what is known besides, after it was written down. `model` is what callers call the model it names.
+
+    What is made and what it costs are written in one transaction.
+    """
     if isinstance(result, Video | Character) and operation in MAKES:
         asked = {name: str(value) for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
         result = _filled(result, {**asked, "created_at": int(resources.clock())})
         named = request.model or _models_of_source(operation, ids) or model
-        with _told(f"{MAKES[operation]} {result.id} could not be written down"):
-            await resources.keep(ids.managed(result.id), ids.owner, named, _document(result, named))
+        managed, document = ids.managed(result.id), _document(result, named)
+        also = list(billing.made(result, managed, document)) if billing is not None else []
+        with _told(f"{MAKES[operation]} {result.id} could not be written down", billing):
+            await resources.keep(managed, ids.owner, named, document, also)
     elif operation in _LOOKS and (row := ids.rows.get(result.id)) is not None:
         result = _filled(result, {name: row.document.get(name) for name in _KEPT})
         if (document := _document(result, row.model)) != row.document:

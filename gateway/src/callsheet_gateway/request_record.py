@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from callsheet.routing import CallRecord
+from callsheet_gateway.key_limits import Share
 
 __all__ = ["RequestRecord", "record_in", "record_of"]
 
@@ -20,7 +21,9 @@ class RequestRecord:
     `route` is an operation's name, or a method and a path such as "GET /models"; None: there is no such route. `key` is
     the name of the key that was shown, `key_id` its id (None for the master key). `status` is 499 where the client left
     before an answer. `error` is the code that an error was answered with.
-    `left`: the client did so before the end.
+    `left`: the client did so before the end. `share` is what it has taken of its key's limits, where that has some.
+    `hides_usage`: its stream was asked for its usage by the gateway, and not by the client.
+    `cost` is what the call costs, in micro-dollars: None where that is not known, or nothing was asked that costs.
     Times are in seconds since the request's head was read, sizes are those of the bodies, in bytes.
     """
 
@@ -39,6 +42,9 @@ class RequestRecord:
     received: int = 0
     sent: int = 0
     left: bool = False
+    cost: int | None = None
+    hides_usage: bool = False
+    share: Share | None = None
 
     def elapsed(self) -> float:
         """Seconds since it began."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import define, frozen
 
 from callsheet.ids import ManagedId
-from callsheet_gateway.database import Database
+from callsheet_gateway.database import Database, Statement
+from callsheet_gateway.ledger.charge import place_of
 
 __all__ = ["Resource", "Resources"]
 
@@ -58,8 +59,19 @@ class Resources:
         """Raises sqlite3.Error or OSError if nothing can be written."""
         await self.database.written(("UPDATE counters SET value = value WHERE name = 'keys'", ()))
 
-    async def keep(self, managed: ManagedId, owner: str, model: str | None, document: Mapping[str, Any]) -> None:
-        """Write down what was made. Returns when it is on the disk."""
+    async def keep(
+        self,
+        managed: ManagedId,
+        owner: str,
+        model: str | None,
+        document: Mapping[str, Any],
+        also: Iterable[Statement] = (),
+    ) -> None:
+        """Write down what was made, and what else has to be known from then on. Returns when it is on the disk."""
+        await self.database.written(self.kept(managed, owner, model, document), *also)
+
+    def kept(self, managed: ManagedId, owner: str, model: str | None, document: Mapping[str, Any]) -> Statement:
+        """What writes down something that was made."""
         made_at = document.get("created_at")
         values = (
             document["id"],
@@ -74,7 +86,7 @@ class Resources:
             "INSERT INTO resources (id, kind, owner, place, model, document, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET document = excluded.document, deleted_at = NULL"
         )
-        await self.database.written((sql, values))
+        return sql, values
 
     async def see(self, id: str, document: Mapping[str, Any]) -> None:
         """Write down how something looks now, if it is known."""
@@ -117,8 +129,7 @@ class Resources:
 
 
 def _place(managed: ManagedId) -> str:
-    """Where something lives, and what it is called there."""
-    return f"{managed.account.hex()}:{managed.upstream.encode('utf-8', 'surrogatepass').hex()}"
+    return place_of(managed.account, managed.upstream)
 
 
 def _resource(row: sqlite3.Row) -> Resource:

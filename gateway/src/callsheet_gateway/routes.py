@@ -12,17 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callsheet import Meta, Stream
 from callsheet.operations import OPERATIONS, Operation
-from callsheet_gateway import admin, listings, realtime
+from callsheet_gateway import admin, listings, realtime, spend
 from callsheet_gateway.bodies import document_of, known_query
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.downloads import video_content
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.face import Endpoint, Face, unless_gone
 from callsheet_gateway.health import Health
+from callsheet_gateway.idempotency import HEADER, claim, done_once
 from callsheet_gateway.openapi import openapi_document
 from callsheet_gateway.principal import Principal, let_in
 from callsheet_gateway.progress import video_events
@@ -41,6 +42,7 @@ _NOT_OFFERED = ("/responses/compact", "/responses/input_tokens")
 """What OpenAI's clients know and the contract does not: they stand where an id could."""
 _HOT = {"/chat/completions", "/responses"}
 """What is asked for most is looked for first."""
+_CHANGING = {"POST", "DELETE"}
 PREFIXES = ("/v1", "")
 """Clients' base URLs end in /v1, or don't."""
 
@@ -69,7 +71,7 @@ def api_routes(face: Face) -> list[Route]:
     for path, function in looked_at.items():
         # HEAD where it is cheap. Elsewhere it would do all the work, or follow a stream to its end.
         table[path] = dict.fromkeys(("GET", "HEAD"), _bound(function, face))
-    table |= {path: _bound_all(methods, face) for path, methods in admin.ROUTES.items()}
+    table |= {path: _bound_all(methods, face) for path, methods in (admin.ROUTES | spend.ROUTES).items()}
     for path in _NOT_OFFERED:
         table[path] = {"POST": _not_offered}
     paths = sorted(table, key=lambda path: ("{" in path, path not in _HOT))
@@ -124,9 +126,15 @@ class _Methods:
             under_way = limits.requests.one(principal, settings.max_requests_per_key, of_all)
         with under_way:
             # What makes something goes on even where this task is cancelled: at the gateway's end, say.
-            work = handler(request)
+            work = self._work(request, handler, name)
             response = await (self.face.drain.finished(work) if name in MAKES else work)
             await response(scope, receive, send)
+
+    def _work(self, request: Request, handler: Handler, name: str) -> Coroutine[Any, Any, ASGIApp]:
+        if request.method not in _CHANGING or HEADER not in request.headers:
+            return handler(request)
+        given_up = name in OPERATIONS and name not in MAKES
+        return done_once(request, handler, self.face.state.answers, given_up=given_up)
 
     def _check(self, principal: Principal) -> None:
         if self.access == "operator" and not principal.admin:
@@ -155,6 +163,7 @@ def _endpoint(face: Face, operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if operation.method != "POST":
             fields = {**known_query(operation.name, request), **request.path_params}
+            await claim(request, fields)
             return await _answer(face, operation, fields, request)
         async with document_of(request, operation.request, face.settings) as document:
             return await _answer(face, operation, {**document, **request.path_params}, request)
@@ -179,7 +188,10 @@ async def _answer(face: Face, operation: Operation, fields: dict[str, Any], requ
     if isinstance(result, Stream):
         return await _stream(face, operation, result, asked, request.scope)
     meta = getattr(result, "meta", None)
-    return JSONDocument(face.document(result, asked), headers=_headers(meta) if isinstance(meta, Meta) else None)
+    headers = _headers(meta) if isinstance(meta, Meta) else {}
+    if (cost := record_of(request).cost) is not None:
+        headers["x-callsheet-cost"] = f"{cost // 1_000_000}.{cost % 1_000_000:06}"  # dollars
+    return JSONDocument(face.document(result, asked), headers=headers)
 
 
 async def _stream(face: Face, operation: Operation, stream: Stream, asked: str | None, scope: Scope) -> Response:

@@ -20,10 +20,10 @@ from callsheet.cli.options import json_option
 from callsheet_gateway.access_log import AccessLog
 from callsheet_gateway.announce import MADE_LATER, announce, from_environment
 from callsheet_gateway.app import make_app
+from callsheet_gateway.command_options import data_dir_option
 from callsheet_gateway.config import Configured, make_client, read_config
 from callsheet_gateway.configfile.report import lacking, report, report_lines
 from callsheet_gateway.drain import Drain
-from callsheet_gateway.keys_command import data_dir_option
 from callsheet_gateway.log_writer import LogWriter, QueuedHandler
 from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.server import Server

@@ -89,6 +89,8 @@ class GatewaySettings:
     """Seconds that what is under way gets then; what takes longer is cut off."""
     token_seconds: int = 120
     """How long an ephemeral key may live at most; the provider's own may be over earlier."""
+    reconcile_seconds: float = 15.0
+    """Seconds between two looks at a job that nobody asks about, at least; see docs/money.md."""
     single_use_tokens: bool = True
     """Whether an ephemeral key is for one call only."""
 

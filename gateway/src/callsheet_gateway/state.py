@@ -13,7 +13,9 @@ from attrs import define, field, frozen
 from pydantic import SecretStr
 
 from callsheet.data_home import data_home
+from callsheet_gateway.budgets import Budgets
 from callsheet_gateway.database import Database
+from callsheet_gateway.kept_answers import Answers
 from callsheet_gateway.keys import Keys, new_secret
 from callsheet_gateway.limits import Limits
 from callsheet_gateway.owned_ids import Codecs
@@ -52,8 +54,10 @@ class State:
     database: Database = field(init=False)
     keys: Keys = field(init=False)
     resources: Resources = field(init=False)
+    answers: Answers = field(init=False)
     codecs: Codecs = field(init=False)
     limits: Limits = field(init=False)
+    budgets: Budgets = field(init=False)
     _temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -61,8 +65,10 @@ class State:
         self.database = Database(self.folder / _DATABASE)
         self.keys = Keys(self.database, self.clock)
         self.resources = Resources(self.database, self.clock)
+        self.answers = Answers.of(self.database, self.root, self.clock)
         self.codecs = Codecs.of(self.root)
         self.limits = Limits(Spool(self.folder))
+        self.budgets = Budgets(self.database, self.clock)
 
     @classmethod
     def passing(cls) -> State:

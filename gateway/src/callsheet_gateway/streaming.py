@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from callsheet import CallsheetError, Event, Stream
 from callsheet.jsontext import decode, encode
 from callsheet_gateway.errors import ending, envelope, envelope_of, log_bug, remember
+from callsheet_gateway.ledger.streams import is_only_usage
 from callsheet_gateway.protocol import Left, gone_in
 from callsheet_gateway.request_record import record_in
 
@@ -72,10 +73,13 @@ class Begun:
 
     async def events(self) -> AsyncGenerator[list[Event], None]:
         """All events, the first included, each with those that came together with it. The provider's own [DONE] is left out."""
-        stream, event = self.stream, self.first
+        stream, event, hides = self.stream, self.first, record_in(self.scope).hides_usage
         try:
             while event is not None:
-                if came := [event for event in (event, *stream.ready()) if event.raw != _DONE]:
+                came = [event for event in (event, *stream.ready()) if event.raw != _DONE]
+                if came and hides:
+                    came = [event for event in came if not is_only_usage(event)]
+                if came:
                     yield came
                 event = await anext(stream, None)
         except asyncio.CancelledError:

@@ -39,6 +39,7 @@ def bound(price: Price | None, operation: str, request: OperationRequest) -> int
         return 0
     if price is None:
         return None
+    most: Fraction | int | None
     if operation == "create_character":
         most = price.character
     elif operation in VIDEO:
@@ -47,7 +48,7 @@ def bound(price: Price | None, operation: str, request: OperationRequest) -> int
         most = _times(price.per_second, price.max_session_seconds or SESSION_SECONDS)
     else:
         most = _most_for_text(price, request, LIMITS[operation]) if operation in LIMITS else None
-    return None if most is None else up(most)
+    return None if most is None else most if isinstance(most, int) else up(most)
 
 
 def charge_of_video(price: Price | None, operation: str, request: OperationRequest, video: Video) -> int | None:
@@ -83,24 +84,22 @@ def _most_for_video(price: Price, operation: str, request: OperationRequest) -> 
     return _times(rate, length(getattr(request, "seconds", None)) or usual or SECONDS)
 
 
-def _most_for_text(price: Price, request: OperationRequest, limits: tuple[str, ...]) -> Fraction | None:
-    said = {name: value for name in READ if (value := getattr(request, name, None)) is not None}
+def _most_for_text(price: Price, request: OperationRequest, limits: tuple[str, ...]) -> int | None:
+    fields = request.__dict__  # asking a model for a field that it has not takes long
+    said = {name: value for name in READ if (value := fields.get(name)) is not None}
     read, heard = _weigh(said | request.options)
-    spoken = "audio" in (getattr(request, "modalities", None) or ())
-    into = _dearest(price, "input", "cached_input", "cache_write", *(("audio_input", "cached_audio_input") * heard))
-    out = _dearest(price, "output", "reasoning", *(("audio_output",) * spoken))
+    spoken = "audio" in (fields.get("modalities") or ())
+    into = price.dearest("input", "cached_input", "cache_write", *(("audio_input", "cached_audio_input") * heard))
+    out = price.dearest("output", "reasoning", *(("audio_output",) * spoken))
     if into is None or out is None:
         return None
-    given = [limit for name in limits if (limit := getattr(request, name, None)) is not None]
+    given = [limit for name in limits if (limit := fields.get(name)) is not None]
     asked = max(given, default=price.max_output_tokens or OUTPUT_TOKENS)
     tokens = max(0, min(asked, price.max_output_tokens or asked))
-    answers = max(1, getattr(request, "n", None) or 1) if isinstance(request, CreateChatCompletion) else 1
-    return into * read + out * tokens * answers
-
-
-def _dearest(price: Price, *kinds: str) -> Fraction | None:
-    rates = [getattr(tier, kind) for tier in price.tiers for kind in kinds]
-    return None if not rates or None in rates else max(rates)
+    answers = max(1, fields.get("n") or 1) if isinstance(request, CreateChatCompletion) else 1
+    # By whole numbers: this is counted for every call, and fractions are slow.
+    over = into.denominator * out.denominator
+    return -(-(into.numerator * read * out.denominator + out.numerator * tokens * answers * into.denominator) // over)
 
 
 def _times(rate: Fraction | None, number: Fraction | int) -> Fraction | None:
@@ -121,8 +120,10 @@ def _weigh(document: object) -> tuple[int, bool]:
             tokens += PICTURE_TOKENS if picture else _bytes(value) + 4
             heard = heard or (name == "type" and value == "input_audio")
         elif isinstance(value, Mapping):
-            tokens += sum(_bytes(str(key)) + 4 for key in value)
-            rest.extend((str(key), inner) for key, inner in value.items())
+            for key, inner in value.items():
+                name = str(key)
+                tokens += _bytes(name) + 4
+                rest.append((name, inner))
         elif isinstance(value, list | tuple):
             rest.extend((name, inner) for inner in value)
         else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import lcm
 
-from attrs import Factory, evolve, fields, frozen
+from attrs import Factory, evolve, field, frozen
 
 from callsheet.pricing.amounts import MICROS, dollars, half_up, length, up
-from callsheet.pricing.usage import Usage
+from callsheet.pricing.usage import PARTS, Usage
 
 __all__ = ["PRICE_FIELDS", "Price", "Rates"]
 
@@ -40,6 +41,8 @@ class Rates:
     cached_audio_input: Fraction | None = None
     audio_output: Fraction | None = None
     above: int = 0
+    _unit: int = field(init=False, eq=False, repr=False)
+    _wholes: tuple[int | None, ...] = field(init=False, eq=False, repr=False)
 
     @classmethod
     def of(cls, said: Mapping[str, Fraction], above: int = 0) -> Rates:
@@ -49,20 +52,34 @@ class Rates:
         filled = {part: said[whole] for part, whole in falls_back.items() if whole in said}
         return cls(**{**filled, **said}, above=above)
 
+    def __attrs_post_init__(self) -> None:
+        # Whole numbers over one denominator: this is counted for every call, and fractions are slow.
+        rates: list[Fraction | None] = [getattr(self, kind) for kind in PARTS]
+        whole = lcm(*(rate.denominator for rate in rates if rate is not None))
+        object.__setattr__(self, "_unit", whole)
+        object.__setattr__(self, "_wholes", tuple(None if rate is None else int(rate * whole) for rate in rates))
+
     def cost(self, usage: Usage) -> Fraction | None:
         """What tokens cost; None if a kind of them has no price."""
-        cost = Fraction(0)
-        for kind, count in usage.parts().items():
-            if count <= 0:
-                continue
-            rate: Fraction | None = getattr(self, kind)
-            if rate is None:
-                return None
-            cost += count * rate
-        return cost
+        total = self._total(usage)
+        return None if total is None else Fraction(total, self._unit)
+
+    def micros(self, usage: Usage) -> int | None:
+        """The same, rounded half up to whole micro-dollars."""
+        total = self._total(usage)
+        return None if total is None else (2 * total + self._unit) // (2 * self._unit)
+
+    def _total(self, usage: Usage) -> int | None:
+        total = 0
+        for count, rate in zip(usage.counts(), self._wholes, strict=True):
+            if count > 0:
+                if rate is None:
+                    return None
+                total += count * rate
+        return total
 
 
-TOKEN_KINDS = tuple(field.name for field in fields(Rates) if field.name != "above")
+TOKEN_KINDS = PARTS
 """The kinds of tokens that have prices."""
 
 
@@ -91,12 +108,22 @@ class Price:
     source: str | None = None
     date: str | None = None
     note: str | None = None
+    _dearest: dict[tuple[str, ...], Fraction | None] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def dearest(self, *kinds: str) -> Fraction | None:
+        """The highest price of a token of these kinds, of all tiers; None if one of them is not known."""
+        if kinds not in self._dearest:
+            rates = [getattr(tier, kind) for tier in self.tiers for kind in kinds]
+            self._dearest[kinds] = None if not rates or None in rates else max(rates)
+        return self._dearest[kinds]
 
     def tokens(self, usage: Usage) -> int | None:
         """What tokens cost. None if the price of a kind that was used is not known."""
-        reached = [rates for rates in self.tiers if rates.above == 0 or usage.input_tokens > rates.above]
-        cost = reached[-1].cost(usage) if reached else None
-        return None if cost is None else half_up(cost)
+        reached: Rates | None = None
+        for rates in self.tiers:
+            if rates.above == 0 or usage.input_tokens > rates.above:
+                reached = rates
+        return None if reached is None else reached.micros(usage)
 
     def video(self, seconds: object, size: str | None = None) -> int | None:
         """What a video of this length and size costs. None if the price of that size is not known."""

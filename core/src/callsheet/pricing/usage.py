@@ -13,6 +13,11 @@ __all__ = ["Usage", "usage_of"]
 MOST = 10**12
 """Tokens above which a number is nonsense: it came from elsewhere, and goes into sums and databases."""
 
+PARTS = (
+    "input", "cached_input", "cache_write", "audio_input", "cached_audio_input", "output", "reasoning", "audio_output",
+)  # fmt: skip
+"""The kinds of tokens that have prices of their own."""
+
 
 @frozen
 class Usage:
@@ -28,19 +33,23 @@ class Usage:
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
 
-    def parts(self) -> dict[str, int]:
-        """The tokens by what is paid for them: every token once. A negative number is a contradiction."""
+    def counts(self) -> tuple[int, ...]:
+        """The tokens by what is paid for them, in the order of PARTS: every token once. A negative number is a contradiction."""
         audio = self.audio_input_tokens - self.cached_audio_input_tokens
-        return {
-            "input": self.input_tokens - self.cached_input_tokens - self.cache_write_tokens - audio,
-            "cached_input": self.cached_input_tokens - self.cached_audio_input_tokens,
-            "cache_write": self.cache_write_tokens,
-            "audio_input": audio,
-            "cached_audio_input": self.cached_audio_input_tokens,
-            "output": self.output_tokens - self.reasoning_tokens - self.audio_output_tokens,
-            "reasoning": self.reasoning_tokens,
-            "audio_output": self.audio_output_tokens,
-        }
+        return (
+            self.input_tokens - self.cached_input_tokens - self.cache_write_tokens - audio,
+            self.cached_input_tokens - self.cached_audio_input_tokens,
+            self.cache_write_tokens,
+            audio,
+            self.cached_audio_input_tokens,
+            self.output_tokens - self.reasoning_tokens - self.audio_output_tokens,
+            self.reasoning_tokens,
+            self.audio_output_tokens,
+        )
+
+    def parts(self) -> dict[str, int]:
+        """The same by name."""
+        return dict(zip(PARTS, self.counts(), strict=True))
 
 
 def usage_of(document: object) -> Usage | None:
@@ -53,7 +62,7 @@ def usage_of(document: object) -> Usage | None:
         usage = _read(said)
     except _NonsenseError:
         return None
-    return usage if usage is not None and min(usage.parts().values()) >= 0 else None
+    return usage if usage is not None and min(usage.counts()) >= 0 else None
 
 
 class _NonsenseError(Exception):
@@ -80,7 +89,10 @@ def _read(said: Mapping[str, object]) -> Usage | None:
 
 
 def _count(said: Mapping[str, object], *names: str) -> int | None:
-    value = next((said[name] for name in names if said.get(name) is not None), None)
+    value = None
+    for name in names:
+        if (value := said.get(name)) is not None:
+            break
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
@@ -89,7 +101,10 @@ def _count(said: Mapping[str, object], *names: str) -> int | None:
 
 
 def _details(said: Mapping[str, object], *names: str) -> Mapping[str, object]:
-    value = next((said[name] for name in names if said.get(name) is not None), None)
+    value = None
+    for name in names:
+        if (value := said.get(name)) is not None:
+            break
     if value is None:
         return {}
     if not isinstance(value, Mapping):

@@ -199,8 +199,11 @@ class Directory:
         return self.accounts.default()
 
     def at(self, account: str, model: str) -> Deployment | None:
-        """What a configured name stands for at an account, given by its id; None for nothing."""
-        return next((one for one in self.models.deployments(model) if one.account.id == account), None)
+        """What a model's name means at an account, given by its id; None for nothing."""
+        if model in self.models:
+            return next((one for one in self.models.deployments(model) if one.account.id == account), None)
+        named, upstream = self.named(model)
+        return Deployment(named, upstream) if named is not None and named.id == account else None
 
     def named(self, model: str | None, provider: str | None = None) -> tuple[Account | None, str | None]:
         """What `provider` and a model name such as `provider/model` say: an account, if any, and the model's name there."""

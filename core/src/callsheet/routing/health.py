@@ -84,7 +84,8 @@ class Health:
             self.pause(now + pause)
         elif outcome == "failed":
             self.failures += 1
-            if probe or (self.ejected_until is None and may_eject and self.failures >= self.policy.allowed_fails):
+            ejected = self.ejected_until is not None  # one that was released meanwhile is judged as any other
+            if (probe and ejected) or (not ejected and may_eject and self.failures >= self.policy.allowed_fails):
                 self._eject(now)
 
     def pause(self, until: float) -> None:
@@ -93,7 +94,7 @@ class Health:
 
     def release(self) -> None:
         """Let calls go there again, whatever was."""
-        self.ejected_until, self.failures, self.probing = None, 0, False
+        self.ejected_until, self.failures = None, 0  # a probe that is under way ends as one
 
     def _eject(self, now: float) -> None:
         if self.policy.cooldown <= 0:

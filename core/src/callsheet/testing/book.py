@@ -9,12 +9,21 @@ __all__ = ["Book", "Entry", "Problem"]
 
 @frozen
 class Entry:
-    """One piece of work that was begun. `request` is the request's number in `Wire.seen`."""
+    """One piece of work that was begun. `request` is the request's number in `Wire.seen`.
+
+    `microdollars` is what the vendor would bill for it, by its own prices (None: this wire does not say): for the `seconds`
+    and the `size` of a video, for the tokens of a text; nothing for a job that fails.
+    """
 
     kind: str
     id: str
     request: int
     model: str | None = None
+    microdollars: int | None = field(default=None, eq=False, kw_only=True)
+    seconds: int | None = field(default=None, eq=False, kw_only=True)
+    size: str | None = field(default=None, eq=False, kw_only=True)
+    input_tokens: int | None = field(default=None, eq=False, kw_only=True)
+    output_tokens: int | None = field(default=None, eq=False, kw_only=True)
 
 
 @frozen
@@ -30,6 +39,10 @@ class Book:
     def accepted(self, kind: str | None = None) -> list[Entry]:
         """The entries, of one kind or all."""
         return [entry for entry in list(self.entries) if kind in {None, entry.kind}]
+
+    def bill(self, kind: str | None = None) -> int:
+        """What all of it comes to, in micro-dollars, of one kind or all."""
+        return sum(entry.microdollars or 0 for entry in self.accepted(kind))
 
     def of_request(self, number: int) -> list[Entry]:
         """What one request began: one entry, or none."""

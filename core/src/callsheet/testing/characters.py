@@ -23,6 +23,7 @@ def create(fake: FakeUpstream, seen: Seen) -> Answer:
     id = fake.state.new_id("char_")
     fake.state.characters[id] = {"id": id, "name": fields["name"], "created_at": fake.now()}
     fake.begin(seen, "character", id)
+    fake.bill(0)
     return get(fake, seen, id)
 
 

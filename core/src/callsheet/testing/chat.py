@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from callsheet.testing import bill
 from callsheet.testing.answers import Answer, document, event_stream
 from callsheet.testing.checks import (
     Rule,
@@ -99,6 +100,8 @@ def create(fake: Wire, seen: Seen) -> Answer:
     head = {"id": fake.state.new_id("chatcmpl-"), "created": fake.now(), "model": asked["model"]}
     fake.begin(seen, "chat", head["id"], asked["model"])
     count = asked.get("n") or 1
+    read, written = _usage(count)["prompt_tokens"], _usage(count)["completion_tokens"]
+    fake.bill(bill.of_tokens(asked["model"], read, written), input_tokens=read, output_tokens=written)
     return _stream(fake, head, asked, count) if asked.get("stream") else _whole(fake, head, count)
 
 

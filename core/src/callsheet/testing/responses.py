@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from callsheet.testing import bill
 from callsheet.testing.answers import Answer, document, event_stream
 from callsheet.testing.checks import (
     Rule,
@@ -99,6 +100,8 @@ def create(fake: Wire, seen: Seen) -> Answer:
         )
     whole = _whole(fake, asked)
     fake.begin(seen, "response", whole["id"], asked.get("model"))
+    read, written = whole["usage"]["input_tokens"], whole["usage"]["output_tokens"]
+    fake.bill(bill.of_tokens(whole["model"], read, written), input_tokens=read, output_tokens=written)
     obfuscate = (asked.get("stream_options") or {}).get("include_obfuscation", True)
     events = fake.annotate_events("response", events_of(whole, obfuscate))
     background = bool(asked.get("background"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from callsheet.testing import characters, jobs
+from callsheet.testing import bill, characters, jobs
 from callsheet.testing.answers import Answer, document
 from callsheet.testing.checks import Rule, any_of, check, digits, list_of, matching, object_of, one_of, text
 from callsheet.testing.files import file_answer
@@ -14,6 +14,7 @@ from callsheet.testing.pages import page
 from callsheet.testing.refusals import Refusal
 from callsheet.testing.requests import fields_of
 from callsheet.testing.seen import Part, Seen
+from callsheet.testing.state import Job
 
 if TYPE_CHECKING:
     from callsheet.testing.upstream import FakeUpstream
@@ -44,7 +45,7 @@ def create(fake: FakeUpstream, seen: Seen) -> Answer:
         size=fields.get("size", "720x1280"),
         seconds=fields.get("seconds", "4"),
     )
-    return jobs.told(fake, job)
+    return _billed(fake, job, int(job.facts["seconds"]))
 
 
 def edit(fake: FakeUpstream, seen: Seen) -> Answer:
@@ -73,7 +74,7 @@ def remix(fake: FakeUpstream, seen: Seen, video_id: str) -> Answer:
         seconds=seconds,
         remixed_from=source.id,
     )
-    return jobs.told(fake, job)
+    return _billed(fake, job, int(seconds))
 
 
 def _from_source(fake: FakeUpstream, seen: Seen, kind: str, fields: dict[str, Any], more: int) -> Answer:
@@ -91,6 +92,13 @@ def _from_source(fake: FakeUpstream, seen: Seen, kind: str, fields: dict[str, An
         size=size,
         seconds=str(seconds + more),
     )
+    return _billed(fake, job, more or seconds)
+
+
+def _billed(fake: FakeUpstream, job: Job, seconds: int) -> Answer:
+    """A job that was accepted. An extension costs what is added, and what is going to fail nothing."""
+    size = job.facts["size"]
+    fake.bill(0 if job.failure else bill.of_video(job.model, seconds, size), seconds=seconds, size=size)
     return jobs.told(fake, job)
 
 

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
+from attrs import evolve
+
 from callsheet.testing.answers import Answer, Mark, Step, document
 from callsheet.testing.book import Book, Entry, Problem
 from callsheet.testing.faults import Fault, Happened
@@ -199,6 +201,11 @@ class Wire:
         """Write into the book that work was begun. Kinds: see `Book`."""
         if not self._rehearsing:
             self.book.entries.append(Entry(kind, id, seen.number, model))
+
+    def bill(self, microdollars: int, **facts: Any) -> None:
+        """Write what the work that was begun last costs, in micro-dollars, and for what: see `Entry`."""
+        if not self._rehearsing:
+            self.book.entries[-1] = evolve(self.book.entries[-1], microdollars=microdollars, **facts)
 
     def begin_job(
         self,

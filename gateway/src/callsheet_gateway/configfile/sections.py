@@ -31,6 +31,7 @@ _LIMITS: Mapping[str, Callable[[Any, Place], Any]] = {
     "unread_seconds": lambda value, at: at.number(value, 1, _DAY),
     "notice_seconds": lambda value, at: at.number(value, 0, _DAY),
     "grace_seconds": lambda value, at: at.number(value, 0, _DAY),
+    "reconcile_seconds": lambda value, at: at.number(value, 0.1, 3600),
     "token_seconds": lambda value, at: at.whole(value, 1, 7200),
     "single_use_tokens": lambda value, at: at.flag(value),
 }

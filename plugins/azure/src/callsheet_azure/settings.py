@@ -83,6 +83,11 @@ class AzureSettings(OpenAISettings):
         return self.token_provider is not None and is_async(self.token_provider)
 
     @property
+    def tells_usage(self) -> bool:
+        """Versions of the legacy API before September 2024 refuse to be asked."""
+        return not self.dated if self.stream_usage is None else self.stream_usage
+
+    @property
     def dated(self) -> bool:
         """Whether `api_version` names a version of the legacy API."""
         return self.api_version is not None and self.api_version[0].isdigit()

@@ -42,6 +42,11 @@ class LocalProvider(Provider):
         self._realtime: Realtime | None = None
         self._lock = threading.Lock()
 
+    @property
+    def stream_usage(self) -> bool:
+        """Chat streams tell their usage if they are asked."""
+        return True
+
     def close(self) -> None:
         """End realtime calls, and give unfinished jobs back: whoever looks at one next begins it anew."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from callsheet import ProviderSettings
 
@@ -24,3 +25,12 @@ class OpenAISettings(ProviderSettings):
     base_url: str | None = "https://api.openai.com/v1"
     multipart: bool = False
     """Whether videos are asked for by multipart forms even where no file goes along, as OpenAI's own SDK does."""
+    stream_usage: bool | None = None
+    """Whether the server takes `stream_options.include_usage`, so that a gateway may ask for it; None: if it is OpenAI."""
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether it does."""
+        if self.stream_usage is not None:
+            return self.stream_usage
+        return urlsplit(self.base_url or "").hostname == "api.openai.com"

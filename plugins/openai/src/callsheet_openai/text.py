@@ -32,6 +32,7 @@ from callsheet import (
 )
 from callsheet.event_stream import Kind
 from callsheet_openai.documents import receipt, several
+from callsheet_openai.settings import OpenAISettings
 
 __all__ = ["Text"]
 
@@ -86,6 +87,13 @@ class Text(Provider):
         if request.stream:
             return await self._stream(url, request, io, "chat")
         return ChatCompletion(whole(await io.post_json(url, request.wire()), "choices"))
+
+    settings: OpenAISettings
+
+    @property
+    def stream_usage(self) -> bool:
+        """Whether the server takes `stream_options.include_usage`."""
+        return self.settings.tells_usage
 
     def responses_url(self, rest: str) -> str:
         """Where responses are, and what is below them."""

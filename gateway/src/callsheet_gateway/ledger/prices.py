@@ -1,0 +1,84 @@
+"""What a deployment's calls cost: by the operator's own prices, else by the vendor's."""
+
+from __future__ import annotations
+
+import logging
+
+from attrs import define, field
+
+from callsheet.pricing import Price, PriceBook
+from callsheet.routing import Deployment, Router
+
+__all__ = ["Prices"]
+
+log = logging.getLogger("callsheet.gateway")
+_KEPT = 1024
+_MOST_WARNED = 1024
+_Key = tuple[str, str | None]
+
+
+@define(eq=False)
+class Prices:
+    """The prices of a router's deployments."""
+
+    router: Router
+    _book: PriceBook = field(init=False)
+    _own: dict[_Key, Price | None] = field(factory=dict, init=False)
+    _warned: set[_Key] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._book = PriceBook(self.router.accounts.registry)
+
+    def of(self, deployment: Deployment) -> Price | None:
+        """A deployment's. None if it is not known."""
+        if not deployment.prices and not deployment.info:
+            configured = self._configured(deployment.account.id, deployment.model)
+            if configured is None:
+                return self._book.price(deployment.account.provider, deployment.model)
+            deployment = configured
+        if deployment.prices and (own := self._stated(deployment)) is not None:
+            return own
+        base = deployment.info.get("base_model")
+        return self._book.price(
+            deployment.account.provider, deployment.model, base if isinstance(base, str) and base else None
+        )
+
+    def at(self, provider: str | None, account: str | None, model: str | None) -> Price | None:
+        """What a model costs at an account, by their names."""
+        if provider is None:
+            return None
+        if account is not None and (configured := self._configured(account, model)) is not None:
+            return self.of(configured)
+        return self._book.price(provider, model)
+
+    def missing(self, provider: str | None, model: str | None) -> None:
+        """Say, once of each model, that its calls are not priced."""
+        key = provider or "", model
+        if key in self._warned or len(self._warned) >= _MOST_WARNED:  # callers choose names, where a * lets them
+            return
+        self._warned.add(key)
+        log.warning(
+            "what %r costs at provider %r is not known: its calls are counted without a price, and who has a budget can't"
+            " make them."
+            " Set its prices in the configuration: docs/prices.md",
+            f"{model:.80}" if model else model,
+            provider,
+        )
+
+    def _configured(self, account: str, model: str | None) -> Deployment | None:
+        """What the configuration says of a model that a call names by itself, with prices or what they are found by."""
+        name = self.router.models.name_of(account, model)
+        found = self.router.at(account, name) if name is not None else None
+        return found if found is not None and (found.prices or found.info) else None
+
+    def _stated(self, deployment: Deployment) -> Price | None:
+        key = deployment.account.id, deployment.model
+        if key not in self._own:
+            if len(self._own) >= _KEPT:
+                self._own.clear()
+            try:
+                self._own[key] = Price.of_fields(deployment.prices)
+            except ValueError as error:  # said in a program: a file was checked
+                log.warning("the prices of %r are not understood: %s", deployment.model, error)
+                self._own[key] = None
+        return self._own[key]

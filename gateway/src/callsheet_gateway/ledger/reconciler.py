@@ -1,0 +1,139 @@
+"""What nobody asks about any more is looked after: jobs until they are over, calls until they must be, and the unknown.
+
+A look costs nothing, and comes out of nobody's limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from callsheet import CallsheetError, NotFoundError, UnsupportedOperation
+from callsheet.models import GetResponse, GetVideo
+from callsheet.routing import CallRecord
+from callsheet_gateway.ledger.charge import Charge
+from callsheet_gateway.ledger.costs import VIDEO
+from callsheet_gateway.ledger.finder import Finder
+from callsheet_gateway.owned_ids import OwnedIds
+from callsheet_gateway.principal import Principal
+from callsheet_gateway.records import recorded
+
+if TYPE_CHECKING:
+    from callsheet_gateway.face import Face
+
+__all__ = ["Reconciler", "reconciling"]
+
+log = logging.getLogger("callsheet.gateway")
+
+AT_ONCE = 4
+A_ROUND = 64
+"""Looks at most before the others have their turn."""
+PATIENCE = 30.0
+"""Seconds that one look may take."""
+RAREST = 600.0
+"""Seconds between two looks at a job that takes long."""
+MISSES = 3
+"""How often in a row a provider has to say that there is no such job, until it is believed."""
+
+
+@define(eq=False)
+class Reconciler:
+    """Looks after the charges of one gateway, every `every` seconds at each at most; older ones less often."""
+
+    face: Face
+    every: float
+    finder: Finder = field(init=False)
+    _next: dict[str, float] = field(factory=dict, init=False)
+    _misses: dict[str, int] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        face = self.face
+        self.finder = Finder(face.client, face.state, face.ledger, face.prices, self.every)
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as all_of_them:  # a provider that hangs holds up one of them
+            for work in (self.look, self.finder.look, self.end_calls):
+                all_of_them.create_task(self._again_and_again(work))
+
+    async def look(self) -> None:
+        """Look at the jobs that are due."""
+        face, now = self.face, self.face.ledger.clock()
+        running = face.ledger.rows.waiting("running", [*VIDEO, "responses"])
+        known = {charge.id for charge in running}
+        self._next = {id: at for id, at in self._next.items() if id in known}
+        self._misses = {id: count for id, count in self._misses.items() if id in known}
+        due = [one for one in running if now >= self._next.get(one.id, one.created_at + self.every)]
+        doors = asyncio.Semaphore(AT_ONCE)
+
+        async def one(charge: Charge) -> None:
+            async with doors:
+                if not face.drain.over:
+                    await self._look_at(charge)
+
+        await asyncio.gather(*(one(charge) for charge in due[:A_ROUND]))
+
+    async def end_calls(self) -> None:
+        """Settle the realtime calls whose longest duration is over: they cost what they can have cost at most."""
+        ledger, now = self.face.ledger, self.face.ledger.clock()
+        for state in ("running", "unknown"):
+            for charge in ledger.rows.waiting(state, ["relay_sdp"]):
+                if now >= charge.asked.get("until", charge.created_at):
+                    charge.turn("settled", now, charge.reserved)
+                    ledger.settle(charge)
+
+    async def _look_at(self, charge: Charge) -> None:
+        face, jobs = self.face, self.face.jobs
+        again = min(RAREST, max(self.every, (face.ledger.clock() - charge.created_at) / 4))
+        self._next[charge.id] = face.ledger.clock() + again * random.uniform(1.0, 1.2)  # noqa: S311  no secret
+        ids = OwnedIds(face.state.codecs, face.state.resources, Principal("the ledger", charge.owner))
+        video, call = charge.operation in VIDEO, CallRecord()
+        name = "get_video" if video else "get_response"
+        request = GetVideo(video_id=charge.resource or "") if video else GetResponse(response_id=charge.resource or "")
+        try:
+            result = await face.router.call(
+                name, request, face.client.transport, timeout=PATIENCE, ids=ids, record=call
+            )
+        except (NotFoundError, UnsupportedOperation) as error:
+            if isinstance(error, NotFoundError) and not call.attempts:
+                return  # its account is not configured any more
+            self._misses[charge.id] = self._misses.get(charge.id, 0) + 1
+            if isinstance(error, UnsupportedOperation) or self._misses[charge.id] >= MISSES:
+                # It was accepted, and may have been done: that it is gone proves nothing to the contrary.
+                jobs.done([charge]) if video else jobs.lost(charge)
+            return
+        except CallsheetError:
+            return  # the next look may do
+        self._misses.pop(charge.id, None)
+        if video:
+            result = await recorded(face.state.resources, name, request, result, None, ids)
+            if result.meta.poll_after is not None:
+                wanted = face.ledger.clock() + result.meta.poll_after
+                self._next[charge.id] = max(self._next[charge.id], wanted)
+        jobs.seen(name, request, result, ids, call)
+
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(min(1.0, self.every / 4))
+            try:
+                await work()
+            except Exception as error:
+                # Whatever it is, tomorrow's charges have to be looked after, too. The words may hold anything.
+                log.error("looking after the charges: %s", type(error).__name__)  # noqa: TRY400  no traceback: see above
+
+
+@asynccontextmanager
+async def reconciling(face: Face) -> AsyncIterator[None]:
+    """Look after a gateway's charges as long as the context lasts."""
+    task = asyncio.create_task(Reconciler(face, face.settings.reconcile_seconds).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,74 @@
+"""The ledger's rows. Whatever is written, a charge that has come to its end stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from callsheet_gateway.database import Database, Statement
+from callsheet_gateway.ledger.charge import COLUMNS, Charge
+
+__all__ = ["Charges"]
+
+_SIZES = (64, 8, 1)
+"""Rows in one statement: each statement lets go of the interpreter, and has to wait to get it back."""
+_OPEN = "state IN ('begun', 'running', 'unknown')"
+"""Word for word as the index says it: else it is not used."""
+_NAMES = ", ".join(COLUMNS)
+_ROW = f"({', '.join('?' * len(COLUMNS))})"
+_NEW = f"INSERT INTO charges ({_NAMES}) VALUES "  # noqa: S608  our own words, here and below
+_AGAIN = (
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+    " WHERE charges.state IN ('begun', 'running', 'unknown')"
+)
+_WRITES = {size: _NEW + ", ".join([_ROW] * size) + _AGAIN for size in _SIZES}
+
+
+@frozen
+class Charges:
+    """The charges in a database."""
+
+    database: Database
+
+    @staticmethod
+    def statements(charges: Sequence[Charge]) -> Iterator[Statement]:
+        """What writes charges down as they are now: new ones, and those that are known but not at their end."""
+        first = 0
+        for size in _SIZES:
+            while len(charges) - first >= size:
+                yield _WRITES[size], [value for one in charges[first : first + size] for value in one.values()]
+                first += size
+
+    def by_id(self, id: str) -> Charge | None:
+        return next(self._found("id = ?", id), None)
+
+    def at(self, place: str) -> Iterator[Charge]:
+        """Those at a place that have not come to their end."""
+        return self._found(f"place = ? AND {_OPEN}", place)
+
+    def claimed(self, place: str) -> bool:
+        """Whether something of ours is at a place, or was."""
+        sql = "SELECT 1 FROM charges WHERE place = ? UNION ALL SELECT 1 FROM resources WHERE place = ? LIMIT 1"
+        return bool(self.database.read(sql, place, place))
+
+    def waiting(self, state: str, operations: Iterable[str], limit: int = 10_000) -> list[Charge]:
+        """Those in a state that somebody still has to look at, the oldest first."""
+        names = [*operations]
+        marks = ", ".join("?" * len(names))
+        condition = f"{_OPEN} AND state = ? AND settled_at IS NULL AND operation IN ({marks})"
+        return list(self._found(f"{condition} ORDER BY created_at, rowid LIMIT ?", state, *names, limit))
+
+    def left_behind(self, process: str) -> list[Charge]:
+        """Those that another run of the gateway had begun, and of which it has not said what became of them."""
+        return list(self._found(f"{_OPEN} AND state = 'begun' AND process <> ?", process))
+
+    def open(self) -> dict[str, int]:
+        """How many there are in each state that is not the end."""
+        rows = self.database.read(f"SELECT state, count(*) FROM charges WHERE {_OPEN} GROUP BY state")  # noqa: S608
+        return {"begun": 0, "running": 0, "unknown": 0} | dict[str, int]([(state, count) for state, count in rows])
+
+    def _found(self, condition: str, *values: Any) -> Iterator[Charge]:
+        rows = self.database.read(f"SELECT {_NAMES} FROM charges WHERE {condition}", *values)  # noqa: S608
+        return (Charge.of_row(row) for row in rows)
