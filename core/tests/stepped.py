@@ -6,7 +6,7 @@ known of each choice of a deployment is kept, beside the router's own books: who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from callsheet import io as io_module
 from callsheet import models as m
 from callsheet.account import Account
+from callsheet.config import configure
 from callsheet.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -32,7 +33,7 @@ from callsheet.io import IO, Sent
 from callsheet.models.base import IdKind
 from callsheet.operations import OPERATIONS
 from callsheet.registry import Registry
-from callsheet.routing import Accounts, Models, Router
+from callsheet.routing import Accounts, CallRecord, Models, Router
 from callsheet.routing import retry as retry_module
 from callsheet.routing import router as router_module
 from callsheet.routing.backend import Backend
@@ -149,11 +150,15 @@ class Polite(Stepped):
     rejects_before_accepting = frozenset({429})
 
 
-def _accounts() -> tuple[Accounts, list[Account]]:
+def _nobody() -> Accounts:
     registry = Registry(points=[], wraps=())
     registry.register("plain", Stepped)
     registry.register("polite", Polite)
-    accounts = Accounts(registry)
+    return Accounts(registry)
+
+
+def _accounts() -> tuple[Accounts, list[Account]]:
+    accounts = _nobody()
     return accounts, [accounts.add(name, {}, f"{name}{number}") for number in range(3) for name in ("polite", "plain")]
 
 
@@ -190,6 +195,7 @@ class Call:
 
     operation: str
     coroutine: Any
+    record: CallRecord
     home: str | None = None
     hurried: bool = False
     streams: bool = False
@@ -206,9 +212,9 @@ class Call:
 class World:
     """A router over groups of deployments, its calls, and the clock."""
 
-    def __init__(self, models: Models, plenty: bool) -> None:
+    def __init__(self, models: Models, plenty: bool, accounts: Accounts = _SHARED) -> None:
         self.now = 1000.0
-        self.router = Router(_SHARED, IdCodec(), models=models)
+        self.router = Router(accounts, IdCodec(), models=models)
         self.calls: list[Call] = []
         self.ledger: list[Choice] = []
         self.stepping: Call | None = None
@@ -218,6 +224,15 @@ class World:
         """Asked after each choice: the route, who was not wanted, who was taken, and who was usable before."""
         if plenty:
             self.router._budgets = SimpleNamespace(setdefault=lambda *_: Plenty())  # type: ignore[assignment]
+
+    @classmethod
+    @contextmanager
+    def of(cls, config: Mapping[str, Any]) -> Iterator[World]:
+        """A world of what a configuration says. Its providers are `plain` and `polite`."""
+        accounts = _nobody()
+        world = cls(configure(accounts, config, {}), plenty=True, accounts=accounts)
+        with world.patched():
+            yield world
 
     @contextmanager
     def patched(self) -> Iterator[None]:
@@ -262,10 +277,19 @@ class World:
 
     def begin(self, operation: str, *, home: str | None = None, timeout: float | None = None, **fields: Any) -> Call:
         """Begin a call. `home`: it must stay at that account; fields may have a `provider`."""
-        provider = fields.pop("provider", None)
+        provider, targets = fields.pop("provider", None), fields.pop("target_model_names", None)
         request = OPERATIONS[operation].request.model_validate(fields)
-        coroutine = self.router.call(operation, request, _Transport(), provider=provider, timeout=timeout)  # type: ignore[arg-type]
-        call = Call(operation, coroutine, home, timeout is not None, bool(fields.get("stream")))
+        record = CallRecord()
+        coroutine = self.router.call(
+            operation,
+            request,
+            _Transport(),  # type: ignore[arg-type]  # it opens nothing
+            provider=provider,
+            timeout=timeout,
+            target_model_names=targets,
+            record=record,
+        )
+        call = Call(operation, coroutine, record, home, timeout is not None, bool(fields.get("stream")))
         self.calls.append(call)
         self._step(call, None)
         return call

@@ -108,7 +108,9 @@ def test_a_variable_that_is_really_set_wins_over_the_files(monkeypatch):
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-master-0123456789")
     monkeypatch.setenv("TEAM_KEY", "sk-from-outside")
     _, client = read("many-settings")
-    assert client.router.models.deployments("sora-2")[0].account.settings.api_key.get_secret_value() == "sk-from-outside"
+    assert (
+        client.router.models.deployments("sora-2")[0].account.settings.api_key.get_secret_value() == "sk-from-outside"
+    )
 
 
 def test_the_providers_own_variable_may_be_in_the_file(tmp_path, monkeypatch):

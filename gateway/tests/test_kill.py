@@ -30,6 +30,7 @@ ENTRY = """
 model_list:
 - model_name: film
   litellm_params: {{model: openai/sora-2, api_base: "{url}", api_key: {key}}}
+  model_info: {{base_model: sora-2}}
 """
 
 
@@ -123,6 +124,7 @@ gateway: {reconcile_seconds: 0.5}
 TEXT = """
 - model_name: text
   litellm_params: {{model: openai/gpt-5.4, api_base: "{url}", api_key: {key}}}
+  model_info: {{base_model: gpt-5.4}}
 """
 
 

@@ -65,6 +65,25 @@ def test_jobs_of_an_earlier_run(shut: Till) -> None:
         assert shut.sum() == shut.wire.book.bill()
 
 
+def test_responses_in_the_background_whose_stream_broke(house: Till) -> None:
+    """They go on; whoever follows them again, or asks, or nobody, they are settled."""
+    for _ in range(2):
+        house.wire.fail("POST /responses", Fault.reset_in_stream(after_content=True))
+        house.post("/responses", {**ASKED, "background": True, "stream": True})
+    soon(lambda: house.states() == ["settled", "settled"])
+    assert house.sum() == house.wire.book.bill()
+
+
+def test_who_follows_a_response_again_settles_it(shut: Till) -> None:
+    with shut.open():
+        answer = shut.post("/responses", {**ASKED, "background": True})
+        shut.one("running")
+        assert (
+            "response.completed" in shut.ask("GET", f"/responses/{answer.json()['id']}", params={"stream": "true"}).text
+        )
+        assert shut.one("settled")["cost"] == shut.wire.book.bill() > 0
+
+
 def test_a_job_that_is_gone_costs_what_was_asked(house: Till) -> None:
     house.film()
     house.wire.state.jobs.clear()
@@ -170,7 +189,15 @@ def test_a_vendor_without_a_list(tmp_path: Path) -> None:
     with wire.serve() as url:
         params = {"model": "gemini/veo-3.1-generate-preview", "api_base": url, "api_key": FAKE_KEY}
         house = Till(tmp_path / "house", wire, url)  # type: ignore[arg-type]  # another vendor's
-        house.config = {"model_list": [{"model_name": "film", "litellm_params": params}]}
+        house.config = {
+            "model_list": [
+                {
+                    "model_name": "film",
+                    "litellm_params": params,
+                    "model_info": {"base_model": "veo-3.1-generate-preview"},
+                }
+            ]
+        }
         with house.open(**OFTEN):
             wire.fail(None, Fault.reset_before_headers(after_accept=True))
             assert house.film(seconds="8").status_code >= 500

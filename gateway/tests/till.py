@@ -34,7 +34,12 @@ CLIP = b"\0\0\0\x18ftypmp42" + bytes(64)
 def entries(url: str, models: dict[str, str] = MODELS, provider: str = "openai") -> list[dict[str, Any]]:
     params = {"api_base": url, "api_key": FAKE_KEY}
     return [
-        {"model_name": name, "litellm_params": {"model": f"{provider}/{model}", **params}}
+        # The vendor's prices are good at the vendor's address; elsewhere somebody has to say what a model is.
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"{provider}/{model}", **params},
+            "model_info": {"base_model": model},
+        }
         for name, model in models.items()
     ]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import frozen
 from tests.faults.cells import Cell
 
-from callsheet import APIError, envelope, errors, event_stream, ids, io, operations, transport
+from callsheet import APIError, envelope, errors, event_stream, ids, io, operations, spec, transport
 from callsheet.models.base import Meta
-from callsheet.routing import retry
+from callsheet.routing import backend, directory, retry, router
 from callsheet_gemini import GeminiProvider
 
 __all__ = ["BREAKS", "Break"]
@@ -169,8 +170,68 @@ def forget_attempts(patch: Patch) -> None:
     patch(Meta, "attempts", property(lambda _: 1, lambda *_: None))
 
 
+def ask_others_blindly(patch: Patch) -> None:
+    """What failed is done elsewhere, whatever became of it."""
+    patch(retry, "_may_move", lambda *_: True)
+
+
+def follow_refusals_of_calls(patch: Patch) -> None:
+    """A refusal is taken for a promise that nothing began, where the table asks for more."""
+    real = retry._may_move
+    patch(retry, "_may_move", lambda *told: told[2].status_code == 429 or real(*told))
+
+
+def blame_for_mistakes(patch: Patch) -> None:
+    """A deployment is thought badly of whatever goes wrong, the caller's own mistakes included."""
+    patch(router, "outcome_of", lambda *_, **__: "failed")
+
+
+def blame_nobody(patch: Patch) -> None:
+    """No failure says anything of a deployment."""
+    patch(router, "outcome_of", lambda *_, **__: "neutral")
+
+
+def let_ids_wander(patch: Patch) -> None:
+    """What lives at an account is looked for at all of its group."""
+    real = directory.Directory.route
+
+    def route(self: Any, operation: Any, request: Any, *others: Any) -> Any:
+        if (found := real(self, operation, request, *others)).fixed is None:
+            return found
+        group, part = self.models.find("m")
+        return type(found)([(group, part)], ["m"])
+
+    patch(directory.Directory, "route", route)
+
+
+def share_keys(patch: Patch) -> None:
+    """One provider's accounts show whichever key was shown first."""
+    real, shown = spec.Provider.credential, list[str]()
+
+    def credential(self: Any, request: Any, at: Any) -> str:
+        shown.append(real(self, request, at))
+        return shown[0]
+
+    patch(spec.Provider, "credential", credential)
+    patch(io.IO, "_guard_secrets", lambda *_: None)
+
+
+def keep_places(patch: Patch) -> None:
+    """A call that is over counts as one that is under way."""
+    patch(backend.Lease, "release", lambda *_, **__: None)
+
+
+def ask_when_it_is_late(patch: Patch) -> None:
+    """The next deployment is asked though the call's time is up."""
+    patch(retry, "time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
 def _cell(fault: str, operation: str, accept: str = "", always: bool = True, provider: str = "openai") -> Cell:
     return Cell(provider, fault, operation, accept, "sync", always)
+
+
+def _two(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:
+    return Cell("openai", fault, operation, accept, "sync", always, "two")
 
 
 def _gemini(fault: str, operation: str, accept: str = "", always: bool = True) -> Cell:
@@ -202,4 +263,15 @@ BREAKS: tuple[Break, ...] = (
     Break(promise_for_others, _gemini("21 429 + 2 s", "extend: start"), "O3 attempts: 6 requests, 2 wanted"),
     Break(suspect_looks, _gemini("25 503", "extend: look"), "O10 should_retry: False though nothing was begun"),
     Break(forget_the_status, _cell("17 403", "character get"), "O2 class: InternalServerError"),
+    Break(ask_others_blindly, _two("23 500", "video create", "after"), "O1 double send: 2 jobs"),
+    Break(
+        ask_others_blindly, _two("7 reset before headers", "calls by model", "after", False), "O1 double send: 2 jobs"
+    ),
+    Break(follow_refusals_of_calls, _two("21 429 + 2 s", "calls by model"), "O3 attempts: 2 requests, 1 wanted"),
+    Break(blame_for_mistakes, _two("15 400", "chat"), "O8 health: deployment 0 is Doing(failures=1"),
+    Break(blame_nobody, _two("23 500", "chat"), "O8 health: deployment 1 is Doing(failures=0"),
+    Break(let_ids_wander, _two("23 500", "video get"), "I9 pinned"),
+    Break(share_keys, _two("23 500", "chat", "", False), "O4 secret: another account was shown sk-canary"),
+    Break(keep_places, _two("24 502", "responses"), "O6 leak: 1 calls are under way"),
+    Break(ask_when_it_is_late, _two("10 slow body", "responses"), "O8 health: deployment 1"),
 )

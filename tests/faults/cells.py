@@ -1,5 +1,7 @@
 """The fault matrix: which fault meets which operation of a vendor's, on which side of acceptance, in which kind of client.
 
+Most cells have one account. Those of the other topologies have several behind one name: see groups.py.
+
 Faults and oracles have the numbers of the test programme: 34 faults, oracles O1 to O10.
 """
 
@@ -9,6 +11,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
+from tests.faults.groups import BY_MODEL, PINNED, variants
 from tests.faults.vendor_gemini import GEMINI
 from tests.faults.vendor_openai import OPENAI
 from tests.faults.vendors import Operation, Vendor
@@ -62,7 +65,7 @@ VENDORS: Mapping[str, Vendor] = {vendor.name: vendor for vendor in (OPENAI, GEMI
 class Cell:
     """One cell, in one mode. `accept` is "before", "after", or "" where there is no such difference.
 
-    `always`: the fault happens to every attempt; else only to the first one.
+    `always`: the fault happens to every attempt; else only to the first one, or in a group to all at the first deployment.
     """
 
     provider: str
@@ -71,6 +74,7 @@ class Cell:
     accept: str
     mode: str
     always: bool
+    topology: str = "one"
 
     @property
     def number(self) -> int:
@@ -82,12 +86,18 @@ class Cell:
 
     @property
     def op(self) -> Operation:
-        return self.vendor.operations[self.operation]
+        return BY_MODEL if self.operation == BY_MODEL.name else self.vendor.operations[self.operation]
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the call may go from one deployment to the next."""
+        return self.topology != "one" and self.operation not in PINNED
 
     @property
     def square(self) -> tuple[str, str, str]:
         """Where it stands in the matrix."""
-        return self.provider, self.fault, self.operation
+        table = self.provider if self.topology == "one" else f"{self.provider}, {self.topology}"
+        return table, self.fault, self.operation
 
     @property
     def variant(self) -> str:
@@ -101,13 +111,14 @@ class Cell:
 
 def all_cells(providers: Iterable[str] = VENDORS) -> list[Cell]:
     """The whole matrix of these vendors."""
-    return [
+    alone = [
         cell
         for provider in providers
         for fault in FAULTS
         for operation in VENDORS[provider].operations.values()
         for cell in _cells(provider, fault, operation)
     ]
+    return alone + (list(_groups()) if "openai" in providers else [])
 
 
 def _cells(provider: str, fault: str, operation: Operation) -> Iterator[Cell]:
@@ -115,12 +126,27 @@ def _cells(provider: str, fault: str, operation: Operation) -> Iterator[Cell]:
     below_http = FAULTS[fault] is None
     if below_http and not operation.reached_below_http:
         return
-    rejection = int(fault.partition(" ")[0]) in REJECTIONS
-    twice = operation.mutates and not below_http and not rejection
-    for accept in ("before", "after") if twice else ("",):
+    for accept in _accepts(operation, fault):
         for mode in MODES:
             for always in (True,) if below_http else (True, False):
                 yield Cell(provider, fault, operation.name, accept, mode, always)
+
+
+def _accepts(operation: Operation, fault: str) -> tuple[str, ...]:
+    """On which sides of acceptance a fault can meet an operation, where that makes a difference."""
+    rejection = int(fault.partition(" ")[0]) in REJECTIONS
+    twice = operation.mutates and FAULTS[fault] is not None and not rejection
+    return ("before", "after") if twice else ("",)
+
+
+def _groups() -> Iterator[Cell]:
+    """Those of the other topologies, in each mode a third of them: what they share with one account is played there."""
+    modes = random.Random(1)  # in no step with the operations
+    for fault in FAULTS:
+        for topology, operation, always in variants():
+            kind = Cell("openai", fault, operation, "", "sync", always, topology)
+            for accept in _accepts(kind.op, fault):
+                yield Cell("openai", fault, operation, accept, modes.choice(MODES), always, topology)
 
 
 def chosen(providers: Iterable[str], seed: int, sample: int | None, only: str) -> list[Cell]:

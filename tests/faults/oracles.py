@@ -1,7 +1,7 @@
 """What must hold of every cell. Each oracle says in words what does not.
 
-O5 is the ledger's, and a single call has none: what it says of itself must agree with the vendor's bill. O8 is about
-which of several accounts is well: there is only one here.
+O5 is the ledger's, and a single call has none: what it says of itself must agree with the vendor's bill. Where there are
+several deployments all of them together are meant; what is about each of them stands in oracles_groups.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.cells import REJECTIONS, Cell
+from tests.faults.oracles_groups import of_groups
 from tests.faults.play import HINT, Record
 
 from callsheet import (
@@ -61,6 +62,8 @@ STAGES = {
     31: "in headers",
     32: "in body",
 }
+ELSEWHERE = {16, 18, 22}
+"""What is no use at the same deployment, and may be at another: its key, its models, its hour. (429: all but calls.)"""
 NO_USE = {29, 30}
 """What is encoded unasked will be so again, and nobody is advised to try."""
 ENDS = {"response.completed", "response.incomplete", "response.failed", "[DONE]"}
@@ -85,6 +88,7 @@ def violations(record: Record) -> list[str]:
         *_hint_obeyed(record),
         *_stream_ended(record),
         *_advice(record),
+        *(of_groups(record, attempts_wanted(record.cell)) if record.cell.topology != "one" else ()),
         *(f"wire: {problem}" for problem in record.problems),
     ]
 
@@ -94,6 +98,8 @@ def attempts_wanted(cell: Cell) -> int:
     number, resend = cell.number, cell.op.resend
     if number in OUT_OF_TIME:
         return 1
+    if cell.spreads and number in ELSEWHERE and (number != 22 or resend != "call"):
+        return 2 if cell.topology == "two" or resend == "call" else 3
     if number in UNSENT:
         return 2 if resend == "call" else 3
     if number == 21:
@@ -113,6 +119,8 @@ def attempts_wanted(cell: Cell) -> int:
 def requests_wanted(cell: Cell) -> int:
     """How many requests arrive in all: each attempt makes those before the fault again."""
     attempts, broken = attempts_wanted(cell), cell.op.before + (cell.number not in UNSENT)
+    if cell.spreads and not cell.always:  # the second one does it
+        return broken + (attempts > 1)
     whole = broken + cell.op.after
     if cell.always and not _succeeds(cell):
         return attempts * broken
@@ -141,8 +149,9 @@ def _happened(record: Record) -> Iterator[str]:
     if cell.number in UNSENT:
         if not record.proof:
             yield "fault: it is not proved that it happened"
-        if record.tried is not None and record.tried != wanted:
-            yield f"O3 attempts: {record.tried} connections, {wanted} wanted"
+        tries = wanted if cell.always else 1
+        if record.tried is not None and record.tried != tries:
+            yield f"O3 attempts: {record.tried} connections, {tries} wanted"
         if len(record.arrivals) != requests_wanted(cell):
             yield f"fault: {len(record.arrivals)} requests arrived, {requests_wanted(cell)} wanted"
         return
@@ -215,7 +224,9 @@ def _billed(record: Record) -> Iterator[str]:
     if wrong := [entry.kind for entry in book if entry.kind != cell.op.entry]:
         yield f"O5 bill: {wrong} on it, after {cell.op.entry or 'a look'}"
     lost = [happened.request for happened in record.happened]
-    tries = record.tried if cell.number in UNSENT and not cell.op.before else len(record.arrivals)
+    tries: int | None = len(record.arrivals)
+    if cell.number in UNSENT and not cell.op.before:  # those that came to nothing count; others followed in a group
+        tries = None if record.tried is None else record.tried + len(record.arrivals)
     if tries is not None and not (cell.op.before or cell.op.after) and record.attempts != tries:
         yield f"O5 attempts: {record.attempts} as the call says, and there were {tries}"
     if error is None and cell.op.entry:
@@ -243,7 +254,8 @@ def _hint_obeyed(record: Record) -> Iterator[str]:
     """O7: the pause that the upstream asks for is kept, or there is no second attempt."""
     if record.cell.number == 21:
         for happened in record.happened:
-            earlier, *following = record.arrivals[happened.request :]
+            came = list(zip(record.arrivals, record.sides, strict=True))[happened.request :]
+            earlier, *following = [at for at, side in came if side == came[0][1]]
             if following and (later := following[0]) - earlier < HINT:
                 yield f"O7 hint: {later - earlier:.3f} s between attempts, {HINT} s asked for"
     if record.cell.number == 22 and record.seconds > 1:

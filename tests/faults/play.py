@@ -8,17 +8,19 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 from tests.faults.cells import FAULTS as MATRIX
 from tests.faults.cells import REJECTIONS, VENDORS, Cell
 from tests.faults.certificates import Authority
 from tests.faults.connections import Place, places
+from tests.faults.groups import CALLS, SIDES, configuration, credentials
+from tests.faults.groups import CANARIES as KEYS_OF_GROUPS
 from tests.faults.leaks import LogBook, Watch, active_connections, rendered, within
 from tests.faults.vendors import CANARIES, EPHEMERAL, HEADER, KEY
 
@@ -27,6 +29,7 @@ from callsheet.dispatch import Dispatcher
 from callsheet.drive import finish
 from callsheet.ids import KINDS, IdCodec
 from callsheet.io import IO
+from callsheet.routing.backend import Backend
 from callsheet.testing import FAULTS, Entry, FakeUpstream, Fault, Happened, Wire
 
 __all__ = ["HINT", "Record", "World", "play"]
@@ -38,6 +41,25 @@ HINT = 0.2
 """Seconds: the 2 s of fault 21, scaled."""
 BACKOFF = 0.05
 """By how much the pauses between attempts are scaled."""
+
+
+@frozen
+class Doing:
+    """How a deployment is doing."""
+
+    failures: int
+    ejected: bool
+    paused: bool
+    under_way: int
+
+
+@frozen
+class Side:
+    """One account: where the client is sent for it, the fake, and the fault that waits there."""
+
+    url: str
+    fake: Wire
+    fault: Fault | None
 
 
 @define
@@ -52,9 +74,11 @@ class Record:
     events: list[str] = field(factory=list)
     """Of a stream: the types that came, or in chat "chunk" and "content"."""
     arrivals: list[float] = field(factory=list)
-    """When requests had arrived at the fake."""
+    """When requests had arrived at the fake, or at the fakes together."""
+    sides: list[int] = field(factory=list)
+    """At which of them."""
     book: list[Entry] = field(factory=list)
-    """What is on the fake's bill, and by which of its requests it got there."""
+    """What is on the bill, and by which of these requests it got there."""
     named: str | None = None
     """The vendor's own id of what the result, or the stream's events, say that was begun."""
     outcome: str = "not_sent"
@@ -71,6 +95,10 @@ class Record:
     """What a download left in its folder."""
     leaks: list[str] = field(factory=list)
     secrets: list[str] = field(factory=list)
+    mixed_up: list[str] = field(factory=list)
+    """What an account was shown that is another one's."""
+    health: list[Doing] = field(factory=list)
+    """Of each deployment, after the call."""
 
     @property
     def begun(self) -> int:
@@ -138,14 +166,8 @@ def play(cell: Cell, world: World) -> Record:
     folder.mkdir(exist_ok=True)
     (folder / "clip.mp4").write_bytes((world.folder / "clip.mp4").read_bytes())
     place = world.places.get(cell.number)
-    with _upstream(cell, world, place) as (url, fake, fault), Watch() as watch:
-        options: dict[str, Any] = {
-            "provider": cell.provider,
-            "api_key": KEY,
-            "base_url": url,
-            "settings": {"timeout": deadline, "headers": {"x-access-token": HEADER}},
-            "timeout": deadline,
-        }
+    with _upstreams(cell, world, place) as sides, Watch() as watch:
+        options = _options(cell, sides, deadline)
         if cell.mode == "sync":
             finish(_one_call(Client(**options), record, folder))
         else:
@@ -153,20 +175,16 @@ def play(cell: Cell, world: World) -> Record:
         if world.ios:
             record.outcome, record.attempts = world.ios[-1].outcome, world.ios[-1].meta.attempts
         world.ios.clear()  # they hold the client's connections
-        if not within(1.0, lambda: fake.connections == 0):
-            watch.found.append(f"{fake.connections} connections still open at the server")
+        if not within(1.0, lambda: all(side.fake.connections == 0 for side in sides)):
+            watch.found.append(f"{[side.fake.connections for side in sides]} connections still open at the server")
         watch.check()
-        record.arrivals = [seen.at for seen in fake.seen]
-        record.book = fake.book.accepted()
-        record.problems = [str(problem) for problem in fake.problems]
-        if fault is not None:
-            record.happened = list(fault.happened)
+        _gather(record, sides)
         if place is not None:
             record.tried, record.proof = place.tried(), place.proof()
         shown = rendered(record.error, [record.result, record.events, *world.log.lines])
         minted = getattr(record.result, "value", None)
-        canaries = [*CANARIES, minted] if isinstance(minted, str) else CANARIES
-        record.secrets = [canary for canary in canaries if canary in shown]
+        canaries = [*CANARIES, *KEYS_OF_GROUPS, *([minted] if isinstance(minted, str) else [])]
+        record.secrets = [canary for canary in dict.fromkeys(canaries) if canary in shown]
     record.leaks += watch.found
     record.trapped = [seen.headers for seen in world.trap.seen]
     record.files = sorted(file.name for file in folder.iterdir() if file.name != "clip.mp4")
@@ -175,29 +193,73 @@ def play(cell: Cell, world: World) -> Record:
     return record
 
 
+def _options(cell: Cell, sides: list[Side], deadline: float) -> dict[str, Any]:
+    """What the client is made with."""
+    if cell.topology != "one":  # no timeout of the caller's own: it would be him who was in a hurry
+        return {"config": configuration([side.url for side in sides], deadline)}
+    return {
+        "provider": cell.provider,
+        "api_key": KEY,
+        "base_url": sides[0].url,
+        "settings": {"timeout": deadline, "headers": {"x-access-token": HEADER}},
+        "timeout": deadline,
+    }
+
+
+def _gather(record: Record, sides: list[Side]) -> None:
+    """What was seen at all of them, in the order in which it came."""
+    came = sorted((seen.at, side, seen.number) for side, one in enumerate(sides) for seen in one.fake.seen)
+    number = {(side, own): place for place, (_, side, own) in enumerate(came)}
+    record.arrivals, record.sides = [at for at, _, _ in came], [side for _, side, _ in came]
+    for side, one in enumerate(sides):
+        record.book += [
+            evolve(entry, request=number[side, entry.request])
+            for entry in one.fake.book.accepted()
+            if (side, entry.request) in number
+        ]
+        record.problems += [str(problem) for problem in one.fake.problems]
+        if one.fault is not None:
+            record.happened += [
+                evolve(happened, request=number[side, happened.request]) for happened in one.fault.happened
+            ]
+        others = {secret for other in range(len(sides)) if other != side for secret in credentials(other)}
+        shown = [value for seen in one.fake.seen for _, value in seen.raw_headers]
+        record.mixed_up += [
+            f"{secret} at {side}" for secret in sorted(others) if any(secret in value for value in shown)
+        ]
+    record.book.sort(key=lambda entry: entry.request)
+    record.happened.sort(key=lambda happened: happened.request)
+
+
 @contextmanager
-def _upstream(cell: Cell, world: World, place: Place | None) -> Iterator[tuple[str, Wire, Fault | None]]:
-    """Where the client is sent, and the fault that waits there."""
+def _upstreams(cell: Cell, world: World, place: Place | None) -> Iterator[list[Side]]:
+    """Where the client is sent, and the faults that wait there."""
     if place is not None:
         place.begin()
-    fake = cell.vendor.wire(place.url if place is not None and cell.op.before else None)
-    if place is not None and not cell.op.before:
-        yield place.url, fake, None
-        return
-    fault = None
-    if place is None:
-        fault = fake.fail(cell.op.route, _fault(cell, world), None if cell.always else 1)
-    with fake.serve() as url:
-        yield url, fake, fault
+    with ExitStack() as stack:
+        sides = []
+        for number in range(len(SIDES.get(cell.topology, "1"))):
+            fake = cell.vendor.wire(place.url if place is not None and cell.op.before else None)
+            if cell.topology != "one":
+                fake.keys, fake.state.seed = {credentials(number)[0]}, str(number)
+            faulty, fault, url = cell.always or number == 0, None, ""
+            if place is not None and not cell.op.before and faulty:
+                url = place.url
+            elif place is None and faulty:
+                times = None if cell.always or cell.topology != "one" else 1
+                fault = fake.fail(cell.op.route, _fault(cell, world, number), times)
+            sides.append(Side(url or stack.enter_context(fake.serve()), fake, fault))
+        yield sides
 
 
-def _fault(cell: Cell, world: World) -> Fault:
+def _fault(cell: Cell, world: World, side: int) -> Fault:
     number, name = cell.number, MATRIX[cell.fault] or ""
     # Where nothing is run twice, the fault comes after acceptance if it can: that is the harder case.
     after = cell.accept == "after" or (not cell.accept and number not in REJECTIONS)
     options: dict[str, Any] = {"after_accept": after}
     if name[:3].isdigit():
-        words = f"The key {EPHEMERAL if cell.operation == 'calls' else KEY} and {HEADER} were seen."
+        key, header = credentials(side)
+        words = f"The key {EPHEMERAL if cell.operation == 'calls' else key} and {header} were seen."
         options |= {"message": words}
     match number:
         case 8:
@@ -237,7 +299,8 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
     """Call, and read a stream to its end. Sync clients answer at once, others are awaited."""
     started = time.monotonic()
     try:
-        result = await _awaited(record.cell.vendor.calls[record.cell.operation](client, folder))
+        calls = record.cell.vendor.calls if record.cell.topology == "one" else CALLS
+        result = await _awaited(calls[record.cell.operation](client, folder))
         if record.cell.op.answer == "stream":
             if hasattr(result, "__anext__"):
                 async for event in result:
@@ -251,6 +314,7 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
     except BaseException as error:
         record.error = error
     record.seconds = time.monotonic() - started
+    record.health = [_doing(backend) for backend in client.router.models.backends()]
     end = time.monotonic() + 1.0
     while (busy := active_connections(client)) and time.monotonic() < end:
         if record.cell.mode == "sync":
@@ -260,6 +324,12 @@ async def _one_call(client: Any, record: Record, folder: Path) -> None:
     if busy:
         record.leaks.append(f"busy: {busy}")
     await _awaited(client.close())
+
+
+def _doing(backend: Backend) -> Doing:
+    health = backend.health
+    paused = health.paused_until > time.monotonic()
+    return Doing(health.failures, health.ejected_until is not None, paused, backend.in_flight)
 
 
 async def _awaited(value: Any) -> Any:

@@ -23,6 +23,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tests.faults.cells import FAULTS, VENDORS, Cell, chosen  # noqa: E402  found by the line above
+from tests.faults.groups import BY_MODEL  # noqa: E402
 
 __all__ = ["Verdict", "judge", "main", "prove", "run"]
 
@@ -100,11 +101,12 @@ def _tables(verdicts: Sequence[Verdict]) -> str:
     played: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for verdict in verdicts:
         played[verdict.cell.square].append(bool(verdict.violations))
-    return "\n".join(_table(provider, played) for provider in VENDORS if any(provider == key[0] for key in played))
+    return "\n".join(_table(name, played) for name in dict.fromkeys(key[0] for key in sorted(played)))
 
 
 def _table(provider: str, played: Mapping[tuple[str, str, str], list[bool]]) -> str:
-    names = list(VENDORS[provider].operations)
+    there = {operation for name, _, operation in played if name == provider}
+    names = [name for name in (*VENDORS[provider.partition(",")[0]].operations, BY_MODEL.name) if name in there]
     lines = [f"{provider:31}" + " ".join(f"{name.partition(':')[0][:7]:>7}" for name in names)]
     if any(":" in name for name in names):
         lines.append(" " * 31 + " ".join(f"{name.partition(': ')[2]:>7}" for name in names))

@@ -200,7 +200,8 @@ class IO:
         """The request as it leaves. Its headers are in no frame that a failure of the transport's would show."""
         url = self._address(request)
         headers = {"accept-encoding": "identity", "user-agent": "callsheet"}
-        if self._is_home(url):
+        own, home = _lower(request.headers), self._is_home(url)
+        if home:
             headers |= _lower(self.account.settings.headers)
         if request.auth is not None:
             self._guard_origin(url)
@@ -208,9 +209,9 @@ class IO:
             shown = [value.rpartition(" ")[2] for name, value in credential.items() if names_a_secret(name)]
             self._credentials = [key for key in shown if long_enough(key)]
             headers |= credential
-        elif not self._is_home(url):
+        elif not home:
             self._guard_inside(url)
-        headers |= _lower(request.headers)
+        headers |= own
         self._guard_secrets(url, headers)
         for name, value in headers.items():
             if not hints.can_be_sent(name, value):
@@ -219,7 +220,7 @@ class IO:
                     " blank at an end or a character beyond ASCII in it; look at the key"
                 )
         if request.body is not None:
-            if "content-type" not in _lower(request.headers):  # an account's own headers can't know of boundaries
+            if "content-type" not in own:  # an account's own headers can't know of boundaries
                 headers["content-type"] = request.body.content_type
             size = request.body.size
             headers["content-length" if size is not None else "transfer-encoding"] = (
@@ -371,6 +372,8 @@ class IO:
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    if not headers:  # as most are
+        return {}
     return {name.lower(): value for name, value in headers.items()}
 
 

@@ -15,6 +15,7 @@ from callsheet_gateway.access_log import AccessLog
 from callsheet_gateway.drain import Drain
 from callsheet_gateway.errors import HANDLERS
 from callsheet_gateway.face import Face
+from callsheet_gateway.fixed_paths import FixedPaths
 from callsheet_gateway.guard import Guard
 from callsheet_gateway.ledger.figures import charge_metrics
 from callsheet_gateway.ledger.reconciler import reconciling
@@ -79,6 +80,7 @@ def make_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.router.middleware_stack = FixedPaths(app.router)
     told = [state.limits.keys.over, face.metrics.tell, *([] if access_log is None else [access_log.tell])]
     # Outside of everything: the answer to a bug has a request id, too.
     guard = Guard(

@@ -30,10 +30,11 @@ class Backend:
     measured_at: float = field(default=0.0, init=False)
     groups: list[Any] = field(factory=list, init=False, repr=False)
     """The groups that it is in: they say whether it may be left alone."""
-    lock: threading.Lock = field(factory=threading.Lock, repr=False)
+    lock: threading.RLock = field(factory=threading.RLock, repr=False)
+    """Reentrant, as the limiter's: where the collector runs meanwhile, a stream that nobody holds gives its place back."""
 
     @classmethod
-    def of(cls, deployment: Deployment, policy: HealthPolicy, lock: threading.Lock) -> Backend:
+    def of(cls, deployment: Deployment, policy: HealthPolicy, lock: threading.RLock) -> Backend:
         limiter = (
             Limiter(deployment.rpm, deployment.tpm, deployment.max_parallel_requests) if deployment.limited else None
         )

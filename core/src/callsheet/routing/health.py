@@ -101,7 +101,8 @@ class Health:
             return
         if self.ejected_until is None and now - self._healthy_since > _FORGIVEN:
             self.ejections = 0
-        longest = min(self.policy.max_cooldown, self.policy.cooldown * 2.0 ** min(self.ejections, 30))
+        first, most = self.policy.cooldown, max(self.policy.max_cooldown, self.policy.cooldown)
+        longest = min(most, first * 2.0 ** min(self.ejections, 30))
         # Jitter, so that many gateways do not come back to it in the same moment.
         self.ejected_until = now + longest * random.uniform(0.8, 1.0)  # noqa: S311  no secret
         self.ejections += 1

@@ -44,7 +44,7 @@ class Limiter:
     in_flight: int = field(default=0, init=False)
     _calls: deque[Taken] = field(factory=deque, init=False, repr=False)
     _tokens: int = field(default=0, init=False, repr=False)
-    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
 
     def wait(self, now: float, tokens: int = 0) -> float:
         """Seconds until a call may begin; 0.0 if it may now, inf if its tokens are more than the limit ever lets through."""

@@ -38,7 +38,7 @@ class Models:
     _unions: dict[tuple[str, ...], Group] = field(factory=dict, init=False, repr=False)
     _backends: dict[tuple[object, ...], Backend] = field(factory=dict, init=False, repr=False)
     _names: dict[tuple[str, str | None], str] = field(factory=dict, init=False, repr=False)
-    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
 
     def set(self, name: str, deployments: Iterable[Deployment]) -> Group:
         """Let a name stand for deployments. What is known of how they do stays; so do calls that are under way."""

@@ -64,6 +64,7 @@ async def with_retries(
             if delay is not None and time.monotonic() + delay >= io.deadline:
                 delay = None
             left = number < min(MAX_ATTEMPTS, operation.attempts, 1 + routing.retries_after(error, route.names))
+            left = left and time.monotonic() < io.deadline  # nobody is to blame for being asked too late
             names = routing.after_refusal(error, route.names)
             refused = left and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
             moves = left and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, evolve, field
 
-from callsheet import Event, RealtimeCall, Stream, Upload, Video
+from callsheet import CallsheetError, Event, RealtimeCall, Stream, Upload, Video
 from callsheet.ids import ManagedId
 from callsheet.models import Document
 from callsheet.models.base import OperationRequest
 from callsheet.pricing import Price, bound
 from callsheet.routing import Deployment
 from callsheet_gateway.database import Statement
+from callsheet_gateway.errors import Refused
 from callsheet_gateway.ledger.charge import Charge, State, place_of
 from callsheet_gateway.ledger.costs import LISTED, cost_of_text, cost_of_video, fitting, longest, promise
 from callsheet_gateway.ledger.ledger import FAILURES, LOOKED_FOR, Ledger
@@ -77,11 +79,12 @@ class Billing:
         else:
             try:
                 await self.ledger.begin(charge)
-            except BaseException:
-                if again:
-                    raise
-                self.ledger.release(charge, 0)
-                self.charge = None
+            except Refused:
+                if not again:  # there is no row
+                    self.ledger.release(charge, 0)
+                raise
+            except BaseException:  # given up meanwhile: there will be one
+                self.charge = charge
                 raise
         self.charge = charge
 
@@ -208,8 +211,9 @@ class Billing:
         name = self.model or next(of_source, None)
         if name is None:
             return deployment
-        if (found := self.prices.router.at(deployment.account.id, name)) is not None:
-            return found
+        with suppress(CallsheetError):  # a name that is not configured any more
+            if (found := self.prices.router.at(deployment.account.id, name)) is not None:
+                return found
         return evolve(deployment, model=name.removeprefix(f"{deployment.account.provider}/"))
 
     def _called(self, deployment: Deployment) -> str | None:

@@ -69,8 +69,8 @@ class Finder:
     def __attrs_post_init__(self) -> None:
         self.started = self.ledger.clock()
 
-    async def look(self) -> None:
-        """Ask each account where something is unknown for its list."""
+    async def look(self) -> int:
+        """Ask each account where something is unknown for its list. How many unknown ones there are."""
         now, by_account = self.ledger.clock(), defaultdict[tuple[str, str], list[Charge]](list)
         for charge in self.ledger.rows.waiting("unknown", LISTED):
             if charge.provider is not None and charge.account is not None:
@@ -84,6 +84,7 @@ class Finder:
                 del self._next[id]
             elif now - min(charge.created_at for charge in charges) > GIVEN_UP_AFTER:
                 self._leave([charge for charge in charges if now - charge.created_at > GIVEN_UP_AFTER])
+        return sum(map(len, by_account.values()))
 
     async def _ask(self, account: Account, charges: Sequence[Charge]) -> bool:
         """Settle what an account's list tells. Whether there was one."""

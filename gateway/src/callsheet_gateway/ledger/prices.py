@@ -6,8 +6,11 @@ import logging
 
 from attrs import define, field
 
+from callsheet import ConfigurationError, UnknownProvider
+from callsheet.account import Account
 from callsheet.pricing import Price, PriceBook
 from callsheet.routing import Deployment, Router
+from callsheet.urls import origin
 
 __all__ = ["Prices"]
 
@@ -34,14 +37,12 @@ class Prices:
         if not deployment.prices and not deployment.info:
             configured = self._configured(deployment.account.id, deployment.model)
             if configured is None:
-                return self._book.price(deployment.account.provider, deployment.model)
+                return self._published(deployment.account, deployment.model)
             deployment = configured
         if deployment.prices and (own := self._stated(deployment)) is not None:
             return own
         base = deployment.info.get("base_model")
-        return self._book.price(
-            deployment.account.provider, deployment.model, base if isinstance(base, str) and base else None
-        )
+        return self._published(deployment.account, deployment.model, base if isinstance(base, str) and base else None)
 
     def at(self, provider: str | None, account: str | None, model: str | None) -> Price | None:
         """What a model costs at an account, by their names."""
@@ -49,7 +50,19 @@ class Prices:
             return None
         if account is not None and (configured := self._configured(account, model)) is not None:
             return self.of(configured)
-        return self._book.price(provider, model)
+        try:
+            found = self.router.accounts.of_provider(account or provider)
+        except (ConfigurationError, UnknownProvider):  # it was taken out of the configuration since
+            return self._book.price(provider, model)
+        return self._published(found, model)
+
+    def _published(self, account: Account, model: str | None, base_model: str | None = None) -> Price | None:
+        """The vendor's own price: good at the vendor's own address, or where the configuration says what a model is there."""
+        usual = type(account.settings).model_fields["base_url"].default
+        elsewhere = usual is not None and origin(account.settings.base_url or usual) != origin(usual)
+        if elsewhere and base_model is None:
+            return None  # a server that speaks the vendor's wire: what it costs is its owner's to say
+        return self._book.price(account.provider, model, base_model)
 
     def missing(self, provider: str | None, model: str | None) -> None:
         """Say, once of each model, that its calls are not priced."""

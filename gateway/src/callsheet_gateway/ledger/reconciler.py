@@ -62,8 +62,8 @@ class Reconciler:
             for work in (self.look, self.finder.look, self.end_calls):
                 all_of_them.create_task(self._again_and_again(work))
 
-    async def look(self) -> None:
-        """Look at the jobs that are due."""
+    async def look(self) -> int:
+        """Look at the jobs that are due. How many there are, due or not."""
         face, now = self.face, self.face.ledger.clock()
         running = face.ledger.rows.waiting("running", [*VIDEO, "responses"])
         known = {charge.id for charge in running}
@@ -78,15 +78,18 @@ class Reconciler:
                     await self._look_at(charge)
 
         await asyncio.gather(*(one(charge) for charge in due[:A_ROUND]))
+        return len(running)
 
-    async def end_calls(self) -> None:
+    async def end_calls(self) -> int:
         """Settle the realtime calls whose longest duration is over: they cost what they can have cost at most."""
-        ledger, now = self.face.ledger, self.face.ledger.clock()
+        ledger, now, count = self.face.ledger, self.face.ledger.clock(), 0
         for state in ("running", "unknown"):
             for charge in ledger.rows.waiting(state, ["relay_sdp"]):
+                count += 1
                 if now >= charge.asked.get("until", charge.created_at):
                     charge.turn("settled", now, charge.reserved)
                     ledger.settle(charge)
+        return count
 
     async def _look_at(self, charge: Charge) -> None:
         face, jobs = self.face, self.face.jobs
@@ -118,11 +121,13 @@ class Reconciler:
                 self._next[charge.id] = max(self._next[charge.id], wanted)
         jobs.seen(name, request, result, ids, call)
 
-    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _again_and_again(self, work: Callable[[], Awaitable[int]]) -> None:
+        rows = 0
         while True:
-            await asyncio.sleep(min(1.0, self.every / 4))
+            # To read so many rows takes its time, in which nobody is answered: at most a few per cent of it.
+            await asyncio.sleep(max(min(1.0, self.every / 4), rows / 1000))
             try:
-                await work()
+                rows = await work()
             except Exception as error:
                 # Whatever it is, tomorrow's charges have to be looked after, too. The words may hold anything.
                 log.error("looking after the charges: %s", type(error).__name__)  # noqa: TRY400  no traceback: see above
