@@ -146,20 +146,20 @@ def test_one_of_two_is_dead(two: list[Upstream], kind: str, strategy: str, monke
         for call in (chat, film):
             for at_once in (1, 8):
                 accounts = broken.account(base_url=url, timeout=10), well.account(timeout=10)
-                with Client(config=group(*accounts, strategy=strategy)) as client:
+                with Client(config=group(*accounts, strategy=strategy, cooldown_seconds=60)) as client:
                     failed = failures(partial(call, client), 100, at_once)
                 most = allowed(kind, call, at_once, 0)
                 assert len(failed) <= most, (call.__name__, at_once, len(failed), most, failed[0])
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("kind", ["500", "401", "429"])
+@pytest.mark.parametrize("kind", ["500", "429"])
 def test_one_of_two_dies(two: list[Upstream], kind: str, strategy: str) -> None:
     """While there is work for both: no chat is lost, and no film that is safe to begin again."""
     broken, well = two
     for call in (chat, film):
         broken.fake._faults.clear()
-        with Client(config=group(broken.account(), well.account(), strategy=strategy)) as client:
+        with Client(config=group(broken.account(), well.account(), strategy=strategy, cooldown_seconds=60)) as client:
             assert failures(partial(call, client), 40, 8) == []
             broken.fake.fail(None, Fault.status(int(kind)), None)
             failed = failures(partial(call, client), 60, 8)
@@ -228,8 +228,9 @@ def test_ephemeral_keys_go_home_through_the_gateway() -> None:
 
 
 @pytest.mark.parametrize("shape", ["one", "two", "fallback"])
-def test_an_upstream_that_is_down_is_asked_little_more_often(shape: str) -> None:
+def test_an_upstream_that_is_down_is_asked_little_more_often(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """T6: 1,000 calls that all fail are no more than 1,203 requests, however many places there are to try."""
+    monkeypatch.setattr("callsheet.routing.retry.random.uniform", lambda low, high: low)  # no pauses
     names = {"one": ["a"], "two": ["a", "b"], "fallback": ["a", "b", "c"]}[shape]
     with upstreams(*names) as down:
         for one in down:

@@ -6,6 +6,7 @@ known of each choice of a deployment is kept, beside the router's own books: who
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -276,7 +277,7 @@ class World:
     # What a test does
 
     def begin(self, operation: str, *, home: str | None = None, timeout: float | None = None, **fields: Any) -> Call:
-        """Begin a call. `home`: it must stay at that account; fields may have a `provider`."""
+        """Begin a call. `home`: it must stay at that account."""
         provider, targets = fields.pop("provider", None), fields.pop("target_model_names", None)
         request = OPERATIONS[operation].request.model_validate(fields)
         record = CallRecord()
@@ -328,7 +329,11 @@ class World:
     def close(self, call: Call) -> None:
         """A stream is closed."""
         self._ended(call, None)
-        self._run(call.result.aclose())
+        try:
+            call.result.aclose().send(None)
+        except StopIteration:
+            return
+        raise AssertionError("it waits")
 
     def tick(self, seconds: float) -> None:
         """Time passes; calls that paused go on."""
@@ -375,19 +380,12 @@ class World:
             call.error, call.over = error, True
         else:
             if isinstance(waits, Sleeps):
-                call.wakes = self.now + waits.seconds
+                call.wakes = self.now + math.ceil(waits.seconds * 4) / 4  # in quarters, all times are exact
             else:
                 call.asked = waits.io
                 call.accounts.append(waits.io.account.id)
         finally:
             self.stepping = None
-
-    def _run(self, coroutine: Any) -> None:
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        raise AssertionError("it waits")
 
 
 class _Transport:

@@ -29,7 +29,7 @@ THEIRS: dict[str, Any] = {
 TALK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
 
 
-def config(models: dict[str, Any], aliases: dict[str, str] | None = None, **routing: Any) -> dict[str, Any]:
+def config(models: dict[str, Any], aliases: Any = None, **routing: Any) -> dict[str, Any]:
     return {"accounts": ACCOUNTS, "models": models, "aliases": aliases, "routing": {"strategy": "priority", **routing}}
 
 
@@ -195,22 +195,20 @@ def test_a_characters_account_is_down() -> None:
             assert set(call.accounts) == {"east"}
             assert isinstance(call.error, APIConnectionError | InternalServerError)
             assert "lives at account 'east', and is not looked for elsewhere" in call.error.message
-        luna, rex = (world.router.ids.encode("character", world.router.accounts.of_provider(at).tag, "char_1") for at in ("east", "west"))  # fmt: skip
+        tags = [world.router.accounts.of_provider(account).tag for account in ("east", "west")]
+        luna, rex = (world.router.ids.encode("character", tag, "char_1") for tag in tags)
         call = world.begin("generate_video", prompt="Luna", characters=[luna], model="m")
         while not call.over:
             world.fail(call, "unsent")
             world.tick(10.0)
         assert set(call.accounts) == {"east"}
-        asked = [
-            (dict(characters=[luna, rex], model="m"), "lives at different accounts: polite .east. and polite .west."),
-            (
-                dict(characters=[luna], model="w"),
-                "model 'w' is at account polite .west., but .* lives at polite .east.",
-            ),
-            (dict(characters=[luna], model="safe"), "model 'safe' is at account plain .far."),
+        asked: list[tuple[list[str], str, str]] = [
+            ([luna, rex], "m", "lives at different accounts: polite .east. and polite .west."),
+            ([luna], "w", "model 'w' is at account polite .west., but .* lives at polite .east."),
+            ([luna], "safe", "model 'safe' is at account plain .far."),
         ]
-        for fields, words in asked:
-            refused = world.begin("generate_video", prompt="both", **fields)
+        for cast, model, words in asked:
+            refused = world.begin("generate_video", prompt="both", characters=cast, model=model)
             assert isinstance(refused.error, BadRequestError)
             assert refused.error.code == "ids_at_different_accounts"
             with pytest.raises(BadRequestError, match=words):
@@ -219,14 +217,11 @@ def test_a_characters_account_is_down() -> None:
 
 
 def test_an_unknown_name_is_nobodys() -> None:
-    from callsheet.config import configure
-
     with World.of(config({"m": "east/up"})) as world:
         world.router.accounts.configured_only = True
         call = chat(world, "nope")
         assert isinstance(call.error, NotFoundError)
         assert (call.error.code, call.accounts) == ("model_not_found", [])
-        assert configure  # what World.of reads by
 
 
 def test_a_look_without_a_home_says_which_are_meant() -> None:

@@ -131,6 +131,24 @@ def test_a_stream_holds_its_place_until_it_ends(end: str) -> None:
         assert world.begin("chat_completions", **TALK).accounts == ["east"]
 
 
+def test_a_stream_that_came_at_the_second_try_is_let_go_as_soon() -> None:
+    """Nothing of the first try holds it: the collector would come only sometime."""
+    with World.of(config(max_parallel_requests=1)) as world:
+        call = world.begin("chat_completions", **TALK, stream=True)
+        world.fail(call, "lost")
+        world.tick(10.0)
+        assert call.accounts == ["east", "east"]
+        gc.collect()
+        gc.disable()
+        try:
+            world.answer(call, 0)
+            assert world.router.models.backends()[0].in_flight == 1
+            world.let_go(call)
+            assert world.router.models.backends()[0].in_flight == 0
+        finally:
+            gc.enable()
+
+
 def test_a_stream_may_be_collected_at_any_moment() -> None:
     """Also while its thread holds the locks that giving its place back takes: the collector runs wherever it likes."""
     with World.of(config(max_parallel_requests=1)) as world:

@@ -23,6 +23,7 @@ from callsheet.account import Account
 from callsheet.models import GenerateVideo, GetVideo
 from callsheet.pricing import Price
 from callsheet.routing import CallRecord, Deployment, Models
+from callsheet_gateway.amounts import Amount
 from callsheet_gateway.ledger import Charge, Ledger
 from callsheet_gateway.ledger.billing import Billing
 from callsheet_gateway.ledger.charge import MAY_FOLLOW
@@ -72,7 +73,8 @@ class Purse:
         for row in open_rows:
             self.aside[row.owner] += row.reserved or 0
 
-    def reserve(self, key: str | None, owner: str, amount: int | None) -> Any:
+    def reserve(self, key: str | None, owner: str, amount: Amount) -> Any:
+        amount = amount() if callable(amount) else amount
         self.aside[owner] += amount or 0
         return self.resume(key, owner, amount)
 

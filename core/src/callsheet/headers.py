@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 __all__ = ["can_be_sent", "limits", "poll_after", "request_id", "reset_after", "retry_after", "should_retry", "used_up"]
 
@@ -86,7 +87,12 @@ def _duration(text: str) -> float | None:
 
 def can_be_sent(name: str, value: str) -> bool:
     """Whether a header is well-formed. HTTP clients say so, too, but with the whole value, key and all, in the message."""
-    return _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+    return _is_a_name(name) and _VALUE.fullmatch(value) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_a_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def _number(text: str | None) -> float | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
-__all__ = ["DURATION", "dollars_text", "duration_text", "micros_of", "seconds_of"]
+__all__ = ["DURATION", "Amount", "dollars_text", "duration_text", "micros_of", "seconds_of"]
 
+Amount = int | Callable[[], int | None] | None
+"""Micro-dollars, or what tells them where somebody has to know; None: nobody does."""
 _DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
 DURATION = r"([1-9][0-9]{0,8})([smhdw])"
 """A length of time, such as 30d, as a pattern for the whole text."""

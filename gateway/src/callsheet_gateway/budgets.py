@@ -23,7 +23,7 @@ from typing import Literal
 from attrs import define, field, frozen
 
 from callsheet import BadRequestError
-from callsheet_gateway.amounts import dollars_text, duration_text
+from callsheet_gateway.amounts import Amount, dollars_text, duration_text
 from callsheet_gateway.database import Database, Statement
 from callsheet_gateway.errors import Refused
 
@@ -142,13 +142,16 @@ class Budgets:
                 account.reserved += reserved
         self._look()
 
-    def reserve(self, key: str | None, owner: str, amount: int | None) -> Reservation:
-        """Set money aside for a call, before it is begun. None: what it may cost is not known.
+    def reserve(self, key: str | None, owner: str, amount: Amount) -> Reservation:
+        """Set money aside for a call, before it is begun. None: what it may cost is not known. Nobody who has no budget is
+        asked: then nothing is set aside, and a budget that comes later counts what the call will have cost.
 
         Refused for more than the key's budget or the owner's has left (429), and for None where there is a budget (403).
         """
         self._heed()
         accounts, now = self._of(key, owner), self.clock()
+        if callable(amount):
+            amount = amount() if any(account.budget is not None for account in accounts) else None
         for account in accounts:
             account.check(amount, now)
         for account in accounts:

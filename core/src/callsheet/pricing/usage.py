@@ -74,18 +74,20 @@ def _read(said: Mapping[str, object]) -> Usage | None:
     if into is None and out is None:
         return None  # counted in something else: transcriptions are, in seconds
     into, out = into or 0, out or 0
-    ins = _details(said, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    outs = _details(said, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    cached, written = _count(ins, "cached_tokens") or 0, _count(ins, "cache_write_tokens") or 0
-    audio, reasoning = _count(ins, "audio_tokens") or 0, _count(outs, "reasoning_tokens") or 0
-    cached_audio = _count(_details(ins, "cached_tokens_details"), "audio_tokens")
-    if cached_audio is None:  # not told apart: as little of it as fits, for what is not cached is the dearer
-        cached_audio = max(0, cached + written + audio - into)
+    cached = written = audio = cached_audio = reasoning = spoken = 0
+    if ins := _details(said, "prompt_tokens_details", "input_tokens_details", "input_token_details"):
+        cached, written = _count(ins, "cached_tokens") or 0, _count(ins, "cache_write_tokens") or 0
+        audio = _count(ins, "audio_tokens") or 0
+        told = _count(_details(ins, "cached_tokens_details"), "audio_tokens")
+        # Not told apart: as little of it as fits, for what is not cached is the dearer.
+        cached_audio = max(0, cached + written + audio - into) if told is None else told
+    if outs := _details(said, "completion_tokens_details", "output_tokens_details", "output_token_details"):
+        reasoning, spoken = _count(outs, "reasoning_tokens") or 0, _count(outs, "audio_tokens") or 0
     # Some servers count thinking beside the output, and only in the total. It is paid for as output.
     beside = (_count(said, "total_tokens") or 0) - into - out
     if beside > 0:
         out, reasoning = out + beside, max(reasoning, beside)
-    return Usage(into, cached, written, audio, cached_audio, out, reasoning, _count(outs, "audio_tokens") or 0)
+    return Usage(into, cached, written, audio, cached_audio, out, reasoning, spoken)
 
 
 def _count(said: Mapping[str, object], *names: str) -> int | None:

@@ -55,6 +55,7 @@ async def with_retries(
         try:
             result = await attempt(place, io)
             budget.succeeded()
+            unknown = None  # its traceback holds this frame, and with that the result, which nobody may want for long
             return result
         except APIError as error:
             if unknown is not None and error.status_code == 404 and operation.method != "GET":
@@ -105,10 +106,11 @@ def delay_before_retry(
     return random.uniform(0.0, min(8.0, 0.5 * 2**number))  # noqa: S311  full jitter
 
 
-def outcome_of(error: APIError, *, own_key: bool) -> HealthOutcome:
+def outcome_of(error: APIError, *, own_key: bool, own_model: bool) -> HealthOutcome:
     """What an error tells of the deployment: only what the upstream is to blame for speaks against it.
 
-    A refused key is the account's, unless the call showed another one (then it is not its `own_key`).
+    A refused key is the account's, unless the call showed another one (then it is not its `own_key`). That a model is not
+    there is the deployment's fault, unless the caller has chosen the name, by way of a * (then it is not its `own_model`).
     """
     status, code = error.status_code or 0, (error.code or "").lower()
     if status == 429:
@@ -116,7 +118,7 @@ def outcome_of(error: APIError, *, own_key: bool) -> HealthOutcome:
     if isinstance(error, AuthenticationError):
         return "failed" if own_key else "neutral"
     if status == 404:
-        return "failed" if code in _NO_SUCH_MODEL else "neutral"
+        return "failed" if own_model and code in _NO_SUCH_MODEL else "neutral"
     return "failed" if _is_ambiguous(error) or isinstance(error, APIConnectionError) else "neutral"
 
 

@@ -130,7 +130,8 @@ class Router(Directory):
         """Take down what a failure tells of a deployment, and let others have its place."""
         now = time.monotonic()
         if isinstance(error, APIError):
-            outcome = outcome_of(error, own_key=own_key)
+            own_model = "*" not in (lease.backend.deployment.model or "")
+            outcome = outcome_of(error, own_key=own_key, own_model=own_model)
             if impatient and isinstance(error, APITimeoutError) and error.sent:
                 outcome = "neutral"  # the caller may have been in too much of a hurry
             lease.judge(outcome, now, error.retry_after)

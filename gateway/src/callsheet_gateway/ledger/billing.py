@@ -72,7 +72,7 @@ class Billing:
         account = deployment.account
         charge.provider, charge.account, charge.upstream_model = account.provider, account.id, _text(deployment.model)
         charge.model = self._called(deployment)
-        charge.reserved = fitting(bound(price, self.operation, self.request))
+        charge.bound = lambda: fitting(bound(price, self.operation, self.request))
         self.ledger.reserve(charge)
         if self.operation not in WRITTEN_FIRST:
             self.ledger.put(charge)
@@ -115,8 +115,8 @@ class Billing:
                 failed = result.status == "failed" and cost == 0
                 self.ledger.finish(charge, "void" if failed else "settled", cost)
         else:
-            self.record.cost = charge.reserved
-            self.ledger.finish(charge, "settled", charge.reserved)
+            self.record.cost = charge.most()
+            self.ledger.finish(charge, "settled", charge.most())
         return self.ledger.rows.statements([charge])
 
     def not_kept(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from callsheet_gateway.amounts import Amount
+
 __all__ = ["Budgets", "NoBudgets", "Reservation"]
 
 
@@ -17,7 +19,7 @@ class Reservation(Protocol):
 class Budgets(Protocol):
     """Who may still spend."""
 
-    def reserve(self, key: str | None, owner: str, amount: int | None) -> Reservation:
+    def reserve(self, key: str | None, owner: str, amount: Amount) -> Reservation:
         """Set money aside, before anything is sent. None: the price is not known. Refused (429) where there is too little."""
 
     def resume(self, key: str | None, owner: str, reserved: int | None) -> Reservation:
@@ -30,7 +32,7 @@ class NoBudgets:
     def resume(self, key: str | None, owner: str, reserved: int | None) -> Reservation:  # noqa: ARG002  the protocol's
         return _NOTHING
 
-    def reserve(self, key: str | None, owner: str, amount: int | None) -> Reservation:  # noqa: ARG002  the protocol's
+    def reserve(self, key: str | None, owner: str, amount: Amount) -> Reservation:  # noqa: ARG002  the protocol's
         return _NOTHING
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from attrs import asdict, define, field, fields
@@ -61,6 +61,14 @@ class Charge:
     cost: int | None = None
     usage: Mapping[str, Any] | None = None
     asked: dict[str, Any] = field(factory=dict)
+    bound: Callable[[], int | None] | None = None
+    """What tells `reserved`, where that was not needed yet: most calls are over before."""
+
+    def most(self) -> int | None:
+        """`reserved`: what it can cost at most; None if nobody knows."""
+        if self.bound is not None:
+            self.reserved, self.bound = self.bound(), None
+        return self.reserved
 
     def turn(self, state: State, now: float, cost: int | None = None) -> None:
         """Go over to a state. ValueError if it can't follow the one before."""
@@ -71,6 +79,8 @@ class Charge:
 
     def values(self) -> tuple[Any, ...]:
         """The row's values, by COLUMNS."""
+        if self.state in OPEN:
+            self.most()
         usage = None if self.usage is None else json.dumps(self.usage)
         asked = json.dumps(self.asked) if self.asked else None
         return (
@@ -88,10 +98,11 @@ class Charge:
 
     def document(self) -> dict[str, Any]:
         """All of it, for reports."""
-        return asdict(self)
+        self.most()
+        return asdict(self, filter=lambda one, _: one.name != "bound")
 
 
-COLUMNS = tuple(one.name for one in fields(Charge))
+COLUMNS = tuple(one.name for one in fields(Charge) if one.name != "bound")
 
 
 def place_of(account: bytes, upstream: str) -> str:

@@ -66,7 +66,7 @@ class Jobs:
         """Jobs of which nothing is known but that they were accepted, and that nobody can ask about: they cost what was asked."""
         for charge in charges:
             expected = charge.asked.get("cost")
-            self._settle(charge, "settled", charge.reserved if expected is None else expected)
+            self._settle(charge, "settled", charge.most() if expected is None else expected)
 
     def response(self, charges: Iterable[Charge], raw: Mapping[str, Any]) -> None:
         """A response that went on in the background."""

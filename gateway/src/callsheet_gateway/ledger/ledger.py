@@ -69,12 +69,12 @@ class Ledger:
         """Set aside what a charge can cost at most. Refused (429) where there is too little."""
         if self.broken:
             raise not_writable()
-        self._reserved[charge.id] = self.budgets.reserve(charge.key, charge.owner, charge.reserved)
+        self._reserved[charge.id] = self.budgets.reserve(charge.key, charge.owner, charge.most)
 
     def release(self, charge: Charge, cost: int | None) -> None:
         """Nothing is set aside for a charge any more, but what it cost."""
         if (reservation := self._reserved.pop(charge.id, None)) is None and charge.process != self.process:
-            reservation = self.budgets.resume(charge.key, charge.owner, charge.reserved)
+            reservation = self.budgets.resume(charge.key, charge.owner, charge.most())
         if reservation is not None:
             reservation.settle(cost)
 

@@ -87,7 +87,7 @@ class Reconciler:
             for charge in ledger.rows.waiting(state, ["relay_sdp"]):
                 count += 1
                 if now >= charge.asked.get("until", charge.created_at):
-                    charge.turn("settled", now, charge.reserved)
+                    charge.turn("settled", now, charge.most())
                     ledger.settle(charge)
         return count
 
