@@ -81,11 +81,12 @@ class Models:
         return None
 
     def union(self, groups: Sequence[Group]) -> Group:
-        """One group of all that are in these."""
+        """One group of all that are in these. It goes by the name of the first, whose fallbacks and retries it has."""
+        groups = sorted(set(groups), key=lambda group: group.name)
         key = tuple(group.name for group in groups)
         if (found := self._unions.get(key)) is None:
             backends = dict.fromkeys(backend for group in groups for backend in group.backends)
-            found = Group(", ".join(key), tuple(backends), self.routing.strategy)
+            found = Group(key[0], tuple(backends), self.routing.strategy)
             if len(self._unions) < _MOST_UNIONS:  # callers choose which
                 self._unions[key] = found
         return found

@@ -64,12 +64,17 @@ async def with_retries(
             delay = delay_before_retry(operation, request, error, io, number)
             if delay is not None and time.monotonic() + delay >= io.deadline:
                 delay = None
-            left = number < min(MAX_ATTEMPTS, operation.attempts, 1 + routing.retries_after(error, route.names))
-            left = left and time.monotonic() < io.deadline  # nobody is to blame for being asked too late
+            # Nobody is to blame for being asked too late.
+            may_go_on = number < min(MAX_ATTEMPTS, operation.attempts) and time.monotonic() < io.deadline
+            if number > routing.retries_after(error, route.names):
+                route.leave_group()  # retries are over; what it falls back to is asked all the same
+                delay = None
             names = routing.after_refusal(error, route.names)
-            refused = left and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
-            moves = left and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))
-            if not moves and (delay is None or not left):
+            refused = (
+                may_go_on and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
+            )
+            moves = may_go_on and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))
+            if not moves and (delay is None or not may_go_on):
                 if (io.outcome == "maybe" or _unpromised(error, operation, io)) and not operation.may_resend_blindly(
                     request, number
                 ):

@@ -46,6 +46,7 @@ class Route:
     find: Callable[[str], Target | None] = _nothing
     clock: Callable[[], float] = time.monotonic
     _tried: list[Backend] = Factory(list)
+    _left: bool = False
 
     def first(self) -> Place:
         """Where the call begins. RateLimitError where all that could take it are at their limits."""
@@ -59,6 +60,13 @@ class Route:
     def has_others(self) -> bool:
         """Whether there is a place that was not tried."""
         return any(backend not in self._tried for backend, _ in self._allowed())
+
+    def leave_group(self) -> None:
+        """From now on only what the group falls back to."""
+        self.targets, self._left = (
+            [target for target in self.targets if self._left or target is not self.targets[0]],
+            True,
+        )
 
     def elsewhere(self) -> Place | None:
         """A place that was not tried, if one can take the call."""
