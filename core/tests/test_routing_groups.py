@@ -98,6 +98,34 @@ def test_fallbacks_in_their_order() -> None:
         assert film.error.should_retry is False
 
 
+def test_without_retries_there_are_fallbacks_still() -> None:
+    models = {"m": ["east/up", "west/up"], "n": "far/up"}
+    with World.of(config(models, fallbacks={"m": ["n"]}, retries=0)) as world:
+        call = chat(world, "m")
+        world.fail(call, "500")
+        world.answer(call, 0)
+        assert call.accounts[0] in {"east", "west"}
+        assert call.accounts[1:] == ["far"]
+    with World.of(config({"m": ["east/up", "west/up"]}, retries=0)) as world:
+        call = chat(world, "m")
+        world.fail(call, "500")
+        assert len(call.accounts) == 1
+        assert isinstance(call.error, InternalServerError)
+
+
+def test_whoever_names_what_is_not_there_benches_nobody() -> None:
+    """By way of a * callers choose the model's name; where the operator has chosen it, it is the deployment's fault."""
+    with World.of(config({"x-*": ["east/*", "west/*"], "m": ["east/gone", "west/up"]})) as world:
+        for _ in range(6):
+            call = chat(world, "x-nothing")
+            world.fail(call, "no model")
+            world.fail(call, "no model")
+        states = {
+            backend.health.failures for backend in world.router.models.backends() if backend.deployment.model == "*"
+        }
+        assert states == {0}
+
+
 @pytest.mark.parametrize(("failure", "key"), [("content", "content_policy"), ("too long", "context_window")])
 def test_a_refusal_is_final_unless_the_operator_says_otherwise(failure: str, key: str) -> None:
     models = {"m": ["east/up", "west/up"], "safe": "far/up"}
