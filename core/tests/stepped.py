@@ -287,6 +287,7 @@ class World:
             _Transport(),  # type: ignore[arg-type]  # it opens nothing
             provider=provider,
             timeout=timeout,
+            hurried=timeout is not None,
             target_model_names=targets,
             record=record,
         )
@@ -307,8 +308,11 @@ class World:
         self._step(call, good)
 
     def fail(self, call: Call, failure: str, hint: float | None = None) -> None:
-        """The provider fails."""
+        """The provider fails. What provably did nothing takes no tokens from anybody."""
         self._ended(call, None)
+        maybe = OPERATIONS[call.operation].billable and failure in {"lost", "timeout", "500"}
+        if call.choices and not maybe:
+            call.choices[-1].tokens = 0
 
         def bad(io: IO) -> Any:
             raise FAILURES[failure](io, hint)

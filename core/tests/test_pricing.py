@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import date
 from fractions import Fraction
 
@@ -32,6 +33,7 @@ from callsheet import (
 )
 from callsheet.pricing import PRICE_FIELDS, Price, bound, charge_of_video, usage_of
 from callsheet.pricing.table import price_of
+from callsheet.routing.usage import estimated_tokens
 
 SAID = {"source": "a test", "date": "2026-11-22"}
 TODAY = date(2026, 11, 22)
@@ -258,7 +260,7 @@ def test_what_a_text_is_bound_by():
     # What the vendor would not look at limits nothing.
     assert bound(LONG, "chat_completions", CreateChatCompletion(**ask, max_output_tokens=1)) > longest
     picture = bound(
-        LONG, "responses", CreateResponse(input=[{"role": "user", "content": [PICTURE]}], max_output_tokens=0)
+        LONG, "responses", CreateResponse(input=[{"role": "user", "content": [PICTURE]}], max_output_tokens=1)
     )
     assert 5 * 3000 < picture < 5 * 3200
     schema = {"type": "function", "name": "f", "parameters": {"x" * 500: {}}}
@@ -272,6 +274,55 @@ def test_what_a_text_is_bound_by():
     for _ in range(100_000):
         deep = [deep]
     assert bound(LONG, "responses", CreateResponse.model_construct(input=deep)) > 0
+
+
+@pytest.mark.parametrize("none", [0, -1])
+def test_a_limit_of_nothing_is_none(none):
+    ask = {"messages": [{"role": "user", "content": "hi"}]}
+    unlimited = bound(LONG, "chat_completions", CreateChatCompletion(**ask))
+    assert bound(LONG, "chat_completions", CreateChatCompletion.model_construct(**ask, max_completion_tokens=none)) == (
+        unlimited
+    )
+    request = CreateResponse.model_construct(input="hi", max_output_tokens=none)
+    assert bound(LONG, "responses", request) == bound(LONG, "responses", CreateResponse(input="hi"))
+
+
+@pytest.mark.parametrize("field", ["url", "image_url", "file_data"])
+@pytest.mark.parametrize("text", ["https://a/" + "words " * 5000, "words " * 5000, "https://a/"])
+def test_a_text_in_the_place_of_a_picture_is_one(field, text):
+    request = CreateResponse(input=[{"role": "user", "content": [{field: text}]}], max_output_tokens=1)
+    assert bound(LONG, "responses", request) >= 5 * max(3000, len(text))
+
+
+@pytest.mark.parametrize("many", [[[]] * 3_000_000, [{"a": [{}] * 1000}] * 3000, [[[0] * 100] * 100] * 300])
+def test_millions_of_values_are_not_looked_at(many):
+    began = time.monotonic()
+    request = CreateResponse.model_construct(input=many, max_output_tokens=1)
+    assert bound(LONG, "responses", request) >= 5 * 32 * 1024 * 1024
+    assert estimated_tokens(request) >= 32 * 1024 * 1024 // 4
+    assert time.monotonic() - began < 0.5
+
+
+def test_an_own_price_has_the_limits_of_the_published_one():
+    published = priced(
+        input=1, output=1, video={"1280x720": 0.1}, default_seconds=8, default_size="1280x720", extend_seconds=7,
+        max_seconds=30, max_output_tokens=500, max_session_seconds=60,
+    )  # fmt: skip
+    own = Price.of_fields({"input_cost_per_token": 0.00001, "output_cost_per_token": 0.0001})
+    both = own.with_limits_of(published)
+    limits = (
+        "default_seconds",
+        "default_size",
+        "extend_seconds",
+        "max_seconds",
+        "max_output_tokens",
+        "max_session_seconds",
+    )
+    assert {name: getattr(both, name) for name in limits} == {name: getattr(published, name) for name in limits}
+    assert (both.tiers, both.videos, both.source) == (own.tiers, {}, "configuration")
+    assert bound(both, "responses", CreateResponse(input="a")) < bound(own, "responses", CreateResponse(input="a"))
+    assert attrs.evolve(own, max_output_tokens=9).with_limits_of(published).max_output_tokens == 9
+    assert own.with_limits_of(None) is own
 
 
 MADE = {"id": "video_1", "status": "completed"}

@@ -27,7 +27,6 @@ from hypothesis.stateful import (
 
 from callsheet.routing import Deployment, Models, Routing
 from callsheet.routing.backend import Backend, Lease
-from callsheet.routing.group import _order
 from callsheet.routing.health import MAX_PAUSE, HealthPolicy
 from callsheet.routing.policy import STRATEGIES, Fallbacks, Strategy
 from callsheet.routing.route import Place, Route
@@ -53,9 +52,9 @@ def facts(backend: Backend) -> tuple[object, ...]:
     return health.failures, health.ejections, health.ejected_until, health.paused_until
 
 
-def expected(backend: Backend, now: float, queue: int) -> float:
-    """Seconds that a call will take: what was measured fades by half in a minute."""
-    return backend.latency * 2.0 ** ((backend.measured_at - now) / 60) * queue
+def faded(backend: Backend, now: float) -> float:
+    """Seconds that calls have taken: what was measured fades by half in a minute."""
+    return backend.latency * 2.0 ** ((backend.measured_at - now) / 60)
 
 
 class RouterMachine(RuleBasedStateMachine):
@@ -155,8 +154,9 @@ class RouterMachine(RuleBasedStateMachine):
         assert call.over, call.error
         assert call.error is None, call.error
         if backend is not None:
-            assert backend.health.failures == 0
-            if call.choices[-1].probe:
+            began = not call.streams  # a stream is judged by its first event, which these have not
+            assert not began or backend.health.failures == 0
+            if began and call.choices[-1].probe:
                 assert backend.health.ejected_until is None, "I7: a probe went well"
             if empty:
                 assert backend.health.paused_until > self.world.now
@@ -228,6 +228,8 @@ class RouterMachine(RuleBasedStateMachine):
         self.world.tick(max(0, math.ceil((until - self.world.now) * 4)) / 4)
         if backend.health.ejected_until != until or backend.health.probing or not self.world.room(backend, 0):
             return
+        if self.world.now < backend.health.paused_until:
+            return  # it has said itself when to come back
         group = backend.groups[0]
         lease = group.begin(self.world.now, only=[backend])
         assert isinstance(lease, Lease), "I7: nobody gets through after a cooldown"
@@ -275,7 +277,9 @@ class RouterMachine(RuleBasedStateMachine):
         free = {backend for backend in usable if backend not in without and world.room(backend, route.tokens)}
         well = {backend for backend in free if usable[backend]}
         if place is None:
-            assert not free, "somebody could have been asked"
+            full = [each for each in usable if usable[each] and each not in without and each not in free]
+            assert not well, "somebody could have been asked"
+            assert not free or full, "nobody is well, and nobody was asked"
             return
         assert place.lease is not None
         backend = place.lease.backend
@@ -292,18 +296,19 @@ class RouterMachine(RuleBasedStateMachine):
         assert not any(other in each.backends for each in earlier for other in pool), "a fallback came before its turn"
         mates = [other for other in pool if other in group.backends and other is not backend]
         shares = {other: other.deployment.weight for other in group.backends}
-        if self.strategy == "priority":
-            place_of = {other: _order(number, other) for number, other in enumerate(group.backends)}
-            assert all(place_of[backend] <= place_of[other] for other in mates), "another one is first in order"
-            return
+        place_of = {other: group._order(number, other) for number, other in enumerate(group.backends)}
+        assert all(place_of[backend] <= place_of[other] for other in mates), "another one is first in order"
         if any(shares[other] for other in mates):
             assert shares[backend] or not any(shares.values()), "a weight of 0 takes nothing while others can"
-        rivals = [other for other in mates if shares[other] or not any(shares.values())]
+        tier = [other for other in group.backends if place_of[other] == place_of[backend]]
+        rivals = [other for other in mates if other in tier]
         if self.strategy == "least-busy":
             assert all(backend.in_flight - 1 <= other.in_flight for other in rivals)
         if self.strategy == "lowest-latency":
-            took = expected(backend, now, backend.in_flight)
-            assert all(took <= expected(other, now, other.in_flight + 1) * (1 + 1e-9) for other in rivals)
+            usual = min(filter(None, (faded(other, now) for other in tier)), default=1.0)
+            took = (faded(backend, now) or usual) * backend.in_flight
+            others = [(faded(other, now) or usual) * (other.in_flight + 1) for other in rivals]
+            assert all(took <= other * (1 + 1e-9) for other in others)
 
     @invariant()
     def books_agree(self) -> None:

@@ -90,10 +90,11 @@ def test_fallbacks_in_their_order() -> None:
             assert call.record.model == "up"
         call = chat(world, "n")
         world.fail(call, "500")
-        assert (call.accounts, call.record.model) == (["west", "far"], "other")
+        # It has failed twice: what it falls back to is asked first for a while.
+        assert (call.accounts, call.record.model) == (["far", "west"], "up")
         film = world.begin("generate_video", prompt="x", model="m")
         world.fail(film, "500")  # it may have begun
-        assert film.accounts == ["east"]
+        assert len(film.accounts) == 1
         assert isinstance(film.error, InternalServerError)
         assert film.error.should_retry is False
 
@@ -119,7 +120,7 @@ def test_whoever_names_what_is_not_there_benches_nobody() -> None:
         for _ in range(6):
             call = chat(world, "x-nothing")
             world.fail(call, "no model")
-            world.fail(call, "no model")
+            assert len(call.accounts) == 1  # what somebody has made up is nowhere else, either
         states = {
             backend.health.failures for backend in world.router.models.backends() if backend.deployment.model == "*"
         }

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from core.tests.stepped import ACCOUNTS, World
 
-from callsheet import RateLimitError
+from callsheet import CreateChatCompletion, RateLimitError
 from callsheet.routing import Deployment, Models, Routing
 from callsheet.routing.backend import Backend, Lease
 from callsheet.routing.group import Group
 from callsheet.routing.health import Health, HealthPolicy
-from callsheet.routing.limiter import WINDOW, Limiter
+from callsheet.routing.limiter import WINDOW, Limiter, Taken
+from callsheet.routing.usage import estimated_tokens
 
 TALK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "x" * 400}]}
 
@@ -101,6 +102,30 @@ def test_tokens_are_counted_as_the_provider_says() -> None:
         assert world.begin("chat_completions", **TALK).error
         world.answer(first, 20)
         assert world.begin("chat_completions", **TALK).accounts
+
+
+@pytest.mark.parametrize(("n", "times"), [(None, 1), (1, 1), (7, 7)])
+def test_each_answer_has_its_tokens(n: int | None, times: int) -> None:
+    request = CreateChatCompletion(messages=TALK["messages"], max_completion_tokens=90, n=n)
+    assert estimated_tokens(request) == 101 + 90 * times  # "user" is read, too
+
+
+@pytest.mark.parametrize("used", [0, 50_000])
+def test_what_was_never_counted_is_not_settled(used: int) -> None:
+    """A limit that was lifted for a moment holds again as it did."""
+    limiter = Limiter(tpm=1000)
+    assert isinstance(limiter.take(0.0, 10), Taken)
+    limiter.tpm, limiter.max_parallel = None, 5
+    meanwhile = limiter.take(1.0, 900)
+    assert isinstance(meanwhile, Taken)
+    meanwhile.settle(used)
+    limiter.tpm = 1000
+    assert limiter.used(2.0)[:2] == (1, 10)
+    late = limiter.take(3.0, 20)
+    assert isinstance(late, Taken)
+    assert limiter.used(600.0)[:2] == (0, 0)
+    late.settle(used)
+    assert limiter.used(600.0)[:2] == (0, 0)
 
 
 def test_the_window_slides() -> None:

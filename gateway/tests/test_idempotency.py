@@ -113,7 +113,13 @@ def test_the_same_document_however_it_is_spelled(house: House) -> None:
     assert first.status_code == 200, first.text
     assert replayed(first, text('\n{"seconds":"4","prompt":"A f\xf6x","model":"film"}'))
     assert code(text('{"model": "film", "prompt": "A fox", "seconds": "4"}')) == (422, "idempotency_key_reused")
-    assert house.done == ["character", "video"]
+
+    first = house.post("/chat/completions", "n", {**CHAT, "n": 1, "temperature": 0, "logit_bias": {"50": 1.5}})
+    equal = {**CHAT, "n": 1.0, "temperature": -0.0, "logit_bias": {"50": 1.5}}
+    assert replayed(first, house.post("/chat/completions", "n", equal))
+    other = {**equal, "logit_bias": {"50": 1.25}}
+    assert code(house.post("/chat/completions", "n", other)) == (422, "idempotency_key_reused")
+    assert house.done == ["character", "video", "chat"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9", "a\tb"])
@@ -218,7 +224,9 @@ def test_a_page_with_an_ephemeral_key(house: House) -> None:
         ("/videos", FILM, Fault.status(403), 403, False),
         ("/chat/completions", CHAT, Fault.status(400), 400, True),
         ("/chat/completions", CHAT, Fault.status(429, retry_after=300), 429, False),
-        ("/chat/completions", CHAT, Fault.status(503, retry_after=300), 503, False),
+        # Nobody promises that nothing was begun.
+        ("/chat/completions", CHAT, Fault.status(503, retry_after=300), 503, True),
+        ("/videos", FILM, Fault.status(503, after_accept=True), 503, True),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

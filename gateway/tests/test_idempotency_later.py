@@ -16,14 +16,15 @@ import anyio
 import httpx
 import pytest
 import yaml
+from core.tests.offers import OFFER
 from gateway.tests.idempotent import CHAT, FILM, MASTER, ROUTES, House, code, entries, replayed
 from gateway.tests.idempotent import house as house
 from gateway.tests.odd import Items, Odd, over
 from gateway.tests.serving import launched, serving
 
 from callsheet import IO, APIError, CreateResponse, Event, GenerateVideo, PluginError, Response, Stream, Video, hookimpl
-from callsheet.testing import FakeUpstream, Fault
-from callsheet_gateway import idempotency
+from callsheet.testing import FAKE_KEY, FakeUpstream, Fault
+from callsheet_gateway import idempotency, make_client
 from callsheet_gateway.idempotency import HEADER
 from callsheet_gateway.kept_answers import DAY
 from callsheet_gateway.root_keys import RootKeys
@@ -196,6 +197,58 @@ def test_who_has_left_and_asks_again(slow: httpx.Client) -> None:
     answer = settled(lambda: slow.post("/videos", json=video, headers=headers))
     assert (answer.status_code, answer.headers["idempotent-replayed"]) == (200, "true")
     assert Slow.asked == ["response", "response", "video"]
+
+
+ASKED = {"model": "text", "input": "Hi"}
+OFFERED = {"sdp": (None, OFFER, "application/sdp"), "session": (None, '{"type": "realtime", "model": "talk"}')}
+LEFT: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "a response in the background": ("/responses", {"json": {**ASKED, "background": True}}, False),
+    "its stream": ("/responses", {"json": {**ASKED, "background": True, "stream": True}}, False),
+    "a response that is stored": ("/responses", {"json": ASKED}, False),
+    "a realtime call": ("/realtime/calls", {"files": OFFERED}, False),
+    "a response that leaves nothing": ("/responses", {"json": {**ASKED, "store": False}}, True),
+    "a chat": ("/chat/completions", {"json": CHAT}, True),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_who_leaves_what_may_be_paid_for(house: House, left: str) -> None:
+    """It is not done a second time, unless it leaves nothing behind but its price."""
+    path, options, free = LEFT[left]
+    house.wire.fail(f"POST {path}", Fault.stall_after_headers(after_accept=True))
+    with pytest.raises(httpx.TimeoutException):
+        house.post(path, "k", timeout=0.5, **options)
+    again = settled(lambda: house.post(path, "k", **options))
+    if free:
+        assert again.status_code == 200, again.text
+    else:
+        assert code(again) == (409, "idempotency_outcome_unknown")
+    assert len(house.done) == (2 if free else 1)
+
+
+def test_a_budget_that_refuses_another_attempt_frees_no_key(tmp_path: Path) -> None:
+    wire = FakeUpstream()
+    with wire.serve() as url:
+        house = House(tmp_path / "house", wire, url)
+        params = {"model": "openai/gpt-5.4", "api_base": url, "api_key": FAKE_KEY}
+        two = [
+            {
+                "model_name": "text",
+                "litellm_params": {**params, "organization": name},
+                "model_info": {"base_model": "gpt-5.4", "account_id": name},
+            }
+            for name in ("one", "two")
+        ]
+        with house.open(make_client({"model_list": two})):
+            assert house.post("/owners/a/budget", document={"amount": "0.003"}, who="master").status_code == 200
+            wire.fail("POST /chat/completions", Fault.status(500, after_accept=True))
+            asked = {**CHAT, "max_completion_tokens": 100}
+            refused = house.post("/chat/completions", "k", asked)
+            assert 400 <= refused.status_code < 500, refused.text
+            house.post("/owners/a/budget", document={"amount": "10"}, who="master")
+            again = house.post("/chat/completions", "k", asked)
+            assert code(again) == (409, "idempotency_outcome_unknown")
+            assert house.done == ["chat"]
 
 
 def test_who_leaves_in_the_middle_of_a_stream(slow: httpx.Client) -> None:

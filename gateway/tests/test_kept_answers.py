@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from callsheet_gateway import kept_answers
 from callsheet_gateway.database import Database
 from callsheet_gateway.errors import Refused
-from callsheet_gateway.kept_answers import DAY, Answer, Answers, Claim
+from callsheet_gateway.kept_answers import DAY, Answer, Answers, Claim, place_of
 from callsheet_gateway.root_keys import RootKeys
 from callsheet_gateway.state import State
 
@@ -210,16 +210,42 @@ def test_what_is_too_much_is_forgotten_and_nobody_refused(state: State, monkeypa
         await keep(state.answers, "long", b"x" * 1001)
         assert outcomes(state) == [("long", "lost")]
         for number in range(30):
-            await keep(state.answers, f"{number:02}", b"x" * 900)
+            await keep(state.answers, place_of("a", f"{number:02}"), b"x" * 900)
             [[total]] = state.database.read("SELECT sum(length(answer)) FROM answers")
             assert total <= 5000
         kept = [id for id, outcome in outcomes(state) if outcome == "kept"]
-        assert kept == ["25", "26", "27", "28", "29"]
+        assert kept == [place_of("a", f"{number}") for number in range(25, 30)]
         monkeypatch.setattr(kept_answers, "MOST_ROWS", 10)
         for number in range(30, 35):
-            await keep(state.answers, f"{number}", b"x")
-        assert [id for id, _ in outcomes(state)] == [f"{number}" for number in range(24, 35)]
-        assert isinstance(await state.answers.begin("00", "body"), Claim)
+            await keep(state.answers, place_of("a", f"{number}"), b"x")
+        last = [place_of("a", f"{number}") for number in range(26, 35)]
+        assert [id for id, _ in outcomes(state)] == ["long", *last]
+        assert isinstance(await state.answers.begin(place_of("a", "00"), "body"), Claim)
+
+    asyncio.run(check())
+
+
+def test_nobody_pushes_out_what_others_have(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by what is refused, and takes no row for long, nor by many rows, nor by long answers."""
+    monkeypatch.setattr(kept_answers, "MOST_ROWS", 20)
+    monkeypatch.setattr(kept_answers, "MOST_BYTES", 20_000)
+    ours = [place_of("ours", f"{number}") for number in range(5)]
+
+    async def check() -> None:
+        for id in ours:
+            await keep(state.answers, id, b"ours")
+        for number in range(100):
+            claim = await state.answers.begin(place_of("other", f"refused {number}"), "body")
+            assert isinstance(claim, Claim)
+            await state.answers.free(claim)
+        assert [id for id, _ in outcomes(state)] == ours
+        for number in range(100):
+            await keep(state.answers, place_of("other", f"{number}"), b"x" * 3000)
+            assert len(outcomes(state)) <= 20
+        [[total]] = state.database.read("SELECT sum(length(answer)) FROM answers")
+        assert total <= 20_000
+        for id in ours:
+            assert getattr(await state.answers.begin(id, "body"), "body", b"") == b"ours"
 
     asyncio.run(check())
 

@@ -94,6 +94,15 @@ def test_days_are_utcs_and_filters_narrow_it(state: State, monkeypatch: pytest.M
     assert calls("--owner", "' OR 1=1 --") == 0
 
 
+def test_a_table_holds_no_formula_and_nothing_that_steers(state: State) -> None:
+    names = ['=HYPERLINK("x")', "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\x1b[31mred\x07\x9b", "m-1", "a=b"]
+    for name in names:
+        written(state, model=name, operation="edit", owner="names")
+    rows = list(csv.DictReader(io.StringIO(run(state.folder, "spend", "--owner", "names", "--csv"))))
+    told = {'\'=HYPERLINK("x")', "'+1", "'-1", "'@SUM(1)", "'=1", "[31mred", "m-1", "a=b"}
+    assert {row["model"] for row in rows} == told
+
+
 def test_csv_and_keys(state: State) -> None:
     rows = list(csv.DictReader(io.StringIO(run(state.folder, "spend", "--by", "key,operation", "--csv"))))
     assert [(row["key"], row["key_name"], row["operation"], row["cost"]) for row in rows] == [

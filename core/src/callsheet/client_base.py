@@ -81,6 +81,7 @@ class BaseClient:
         self, operation: str, transport: Transport, fields: Mapping[str, Any], options: Mapping[str, Any], *, sync: bool
     ) -> Any:
         request, routing = build_request(operation, fields, options, sync=sync)
+        routing["hurried"] = routing["timeout"] is not None
         if routing["timeout"] is None:
             routing["timeout"] = self.timeout
         return await self.router.call(operation, request, transport, **routing)

@@ -51,7 +51,7 @@ def check_names(models: Models, place: Place) -> None:
     by_key = zip(_FALLBACKS, (routing.fallbacks, routing.context_window, routing.content_policy), strict=True)
     for key, fallbacks in by_key:
         for name in _said(fallbacks):
-            if name not in models:
+            if name not in models or ("*" in name and name in fallbacks.names):
                 where = place.key("default_fallbacks" if name in routing.fallbacks.others else key)
                 raise where.error("it names a model that is not there")
     for name in routing.retries_by_model:

@@ -94,7 +94,9 @@ def _translated(error: Exception, request: Outgoing, progress: _Progress) -> Exc
     sent = progress.may_have_arrived(error)
     where = f"{request.method} {request.url.partition('?')[0]}"
     if "Timeout" in name:
-        return APITimeoutError(f"{where}: no answer before the deadline ({name})", sent=sent)
+        # That all connections are in use is this program's doing, and says nothing of the upstream.
+        code = "pool_timeout" if name == "PoolTimeout" else None
+        return APITimeoutError(f"{where}: no answer before the deadline ({name})", sent=sent, code=code)
     if name in {"InvalidURL", "UnsupportedProtocol"}:
         if not sent:
             return APIConnectionError(f"{where}: the address is not one that can be called ({error})", sent=False)

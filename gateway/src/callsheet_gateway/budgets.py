@@ -222,7 +222,8 @@ class Budgets:
             account.roll(now)
         for account, kept in zip(accounts, reservation._kept or [None] * len(accounts), strict=True):
             if kept is None:
-                account.reserved -= aside
+                # Whatever is wrong: what is below nothing would be more than the budget.
+                account.reserved = max(0, account.reserved - aside)
                 account.settled += spent
             else:  # what was not known has become known
                 account.settled += spent - aside if account.start == kept else spent

@@ -67,6 +67,12 @@ CREATE TABLE budgets (
 );
 INSERT INTO counters VALUES ('budgets', 0);
 """,
+    """
+UPDATE charges SET reserved = NULL WHERE reserved > 1000000000000000;
+UPDATE charges SET cost = NULL WHERE cost > 1000000000000000;
+CREATE INDEX charges_waiting ON charges (state, created_at)
+    WHERE settled_at IS NULL AND state IN ('begun', 'running', 'unknown');
+""",
 )
 """What each version adds to the one before. They stay as they are: there are files of each."""
 _WAIT = 5.0

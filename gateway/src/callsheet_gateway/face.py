@@ -129,6 +129,8 @@ class Face:
             # What makes something is not given up on its way: it may be paid for by now, and has to be written down.
             result = await (calling if operation in MAKES else unless_gone(calling, gone))
         except UnsupportedOperation as refusal:
+            if billing is not None:
+                billing.failed()
             result = await instead(self.state.resources, operation, refusal, ids)
             self.jobs.seen(operation, request, result, ids, call)
             return result
@@ -136,11 +138,16 @@ class Face:
             if billing is not None:
                 billing.failed()
             raise
-        named = self.model_name(result.meta, result.model) if isinstance(result, Video) else None
-        result = await recorded(self.state.resources, operation, request, result, named, ids, billing)
-        if billing is not None:
-            await billing.answered(result)
-        else:
+        try:
+            named = self.model_name(result.meta, result.model) if isinstance(result, Video) else None
+            result = await recorded(self.state.resources, operation, request, result, named, ids, billing)
+            if billing is not None:
+                await billing.answered(result)
+        except BaseException:
+            if billing is not None and billing.charge is not None:
+                self.ledger.accepted(billing.charge)  # and maybe paid for, so it is not void
+            raise
+        if billing is None:
             self.jobs.seen(operation, request, result, ids, call)
         return result
 

@@ -5,8 +5,9 @@ form. So a route's function is run until it has read its body, and says by `clai
 a request that is not the first. How it ends decides whether the answer is kept:
 
 - It succeeded, or failed so that something may have begun, or so that it would fail again: kept.
-- Nothing was done, or it was given up: the key is free.
-- A bug, or the end of the process, in the middle: nobody knows, and that is what the next one is told.
+- Nothing was done, or what was given up leaves nothing behind but its price: the key is free.
+- A bug, the end of the process, or one who left or was refused after something may have been paid for: nobody knows, and
+  that is what the next one is told.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
 import anyio.to_thread
 from attrs import define
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet import APIConnectionError, APIError, CallsheetError, ConfigurationError, UnsupportedOperation, Upload
+from callsheet.operations import Operation
+from callsheet.routing import CallRecord
 from callsheet_gateway.errors import Refused, error_response
-from callsheet_gateway.kept_answers import Answer, Answers, Claim
+from callsheet_gateway.kept_answers import Answer, Answers, Claim, place_of
 from callsheet_gateway.principal import Principal, principal_of
 from callsheet_gateway.request_record import record_in, record_of
 
@@ -40,17 +44,20 @@ MOST_OF_STREAMS = 64 * 1024 * 1024
 """Bytes of one stream, and of all that are under way, that are remembered."""
 _KEY = re.compile("[ -~]{1,255}")
 _NOTHING_DONE = {401, 402, 403, 429, 503}
-"""What a provider answers who has done nothing, and may do it later."""
+"""What a provider answers who has done nothing, and may do it later: where nothing may have been paid for all the same."""
+_GONE = {"client_gone", "ending"}
+"""The refusals of those whose call was given up on its way (see `face.unless_gone`)."""
 _CHUNK = 256 * 1024
 
 
 @define(eq=False)
 class _Once:
-    """A request with a key, until it is over. `claim` is there once it is known to be the first."""
+    """A request with a key, until it is over. `claim` is there once it is known to be the first, of these `fields`."""
 
     answers: Answers
     key: str
     claim: Claim | None = None
+    fields: object = None
 
 
 class _Replay(Exception):
@@ -73,20 +80,27 @@ async def claim(request: Request, fields: object, who: str | None = None) -> Non
     if once is None:
         return
     path = request.scope["path"].removeprefix("/v1")
-    place = _hash(json.dumps([who or _named(principal_of(request)), request.method, path, once.key]))
+    who = who or _named(principal_of(request))
+    place = place_of(who, json.dumps([who, request.method, path, once.key]))
     content = await anyio.to_thread.run_sync(_canonical, fields)  # files are read, which may be on the disk
     found = await once.answers.begin(place, _hash(place + content))
     if isinstance(found, Answer):
         raise _Replay(found)
-    once.claim = found
+    once.claim, once.fields = found, fields
 
 
 async def done_once(
-    request: Request, handler: Callable[[Request], Coroutine[Any, Any, Response]], answers: Answers, *, given_up: bool
+    request: Request,
+    handler: Callable[[Request], Coroutine[Any, Any, Response]],
+    answers: Answers,
+    operation: Operation | None,
+    *,
+    given_up: bool,
 ) -> ASGIApp:
     """The answer to a request with a key: the handler's, if it is the first. Documents are written down by then.
 
-    `given_up`: a handler that is cancelled has given up what it did, and does not leave it half done.
+    `operation` is what is asked of a provider. `given_up`: a handler that is cancelled has given up what it did, and does
+    not leave it half done.
     """
     shown = request.headers.getlist(HEADER)
     if len(shown) != 1 or not _KEY.fullmatch(shown[0]):
@@ -98,7 +112,7 @@ async def done_once(
         return replay.response()
     except BaseException as error:
         if once.claim is not None:
-            await _failed(once.claim, error, answers, record_of(request).call.attempts > 0, given_up)
+            await _failed(once, once.claim, error, record_of(request).call, operation, given_up)
         raise
     if once.claim is None:
         return response
@@ -108,19 +122,38 @@ async def done_once(
     return response
 
 
-async def _failed(claim: Claim, error: BaseException, answers: Answers, tried: bool, given_up: bool) -> None:
-    """Settle the claim of a request that failed. `tried`: a provider was asked, or was about to be."""
-    if isinstance(error, CallsheetError) and tried and _stays(error):
-        response = error_response(error)
-        await answers.keep(claim, _answer_of(response, bytes(response.body)))
-    elif (
-        isinstance(error, CallsheetError)
-        or (isinstance(error, sqlite3.Error) and not tried)
-        or (isinstance(error, asyncio.CancelledError) and given_up)
-    ):
-        await answers.free(claim)
+async def _failed(
+    once: _Once, claim: Claim, error: BaseException, call: CallRecord, operation: Operation | None, given_up: bool
+) -> None:
+    """Settle the claim of a request that failed."""
+    tried = call.attempts > 0  # a provider was asked, or was about to be
+    if isinstance(error, asyncio.CancelledError):
+        free = given_up and (not call.maybe or _leaves_nothing(operation, once.fields))
+    elif isinstance(error, Refused):
+        gone = error.code in _GONE
+        free = not call.maybe or (gone and _leaves_nothing(operation, once.fields))
+    elif isinstance(error, CallsheetError):
+        if tried and (call.maybe or _stays(error)):
+            response = error_response(error)
+            await once.answers.keep(claim, _answer_of(response, bytes(response.body)))
+            return
+        free = True
     else:
-        answers.leave(claim)
+        free = isinstance(error, sqlite3.Error) and not tried
+    if free:
+        await once.answers.free(claim)
+    else:
+        once.answers.leave(claim)
+
+
+def _leaves_nothing(operation: Operation | None, fields: object) -> bool:
+    """Whether a request that may have been accepted leaves nothing behind but its price: then it may be sent again."""
+    if operation is None or not isinstance(fields, Mapping):
+        return False
+    try:
+        return operation.may_resend_blindly(operation.request.model_validate(fields), 1)
+    except ValidationError:  # what the fields make together with the path, say: of that nothing is known here
+        return False
 
 
 def _stays(error: CallsheetError) -> bool:
@@ -191,7 +224,19 @@ def _named(principal: Principal) -> str:
 
 def _canonical(fields: object) -> str:
     """A text that is the same for the same fields, however they were spelled."""
-    return json.dumps(fields, sort_keys=True, default=_hashed)
+    return json.dumps(_plain(fields), sort_keys=True, default=_hashed)
+
+
+def _plain(value: object) -> object:
+    """A value whose equal numbers are the same: clients write 1 and 1.0, -0.0 and 0 as their language likes."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    return value
 
 
 def _hashed(value: object) -> list[str]:

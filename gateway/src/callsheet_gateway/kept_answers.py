@@ -10,6 +10,7 @@ opens in no other row. Texts that callers chose, and bodies, stand there as hash
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ from callsheet_gateway.errors import Refused, not_writable
 from callsheet_gateway.root_keys import RootKeys
 from callsheet_gateway.spool import Memory
 
-__all__ = ["Answer", "Answers", "Claim"]
+__all__ = ["Answer", "Answers", "Claim", "place_of"]
 
 log = logging.getLogger("callsheet.gateway")
 
@@ -37,24 +38,35 @@ DAY = 24 * 3600
 MOST = 8 * 1024 * 1024
 """Bytes of one answer."""
 MOST_ROWS, MOST_BYTES = 1_000_000, 1024**3
-"""Of all answers. What is beyond is forgotten, the oldest first: rows altogether, bytes but for that there was an answer."""
+"""Of all answers. What is beyond is forgotten, the oldest of the owner who has most: rows altogether, bytes but for that
+there was an answer. So nobody pushes out what others have."""
 VERSION = 1
 PURPOSE = "idempotent answer 1"
 _FAILURES = (sqlite3.Error, OSError)
 _ROW = "SELECT body, outcome, answer FROM answers WHERE id = ? AND began_at > ?"
-_LATE = (
-    "DELETE FROM answers WHERE number IN (SELECT number FROM answers ORDER BY number LIMIT 100)"
-    " AND (began_at <= ? OR number <= (SELECT max(number) FROM answers) - ?)"
-)
+_LATE = "DELETE FROM answers WHERE number IN (SELECT number FROM answers ORDER BY number LIMIT 100) AND began_at <= ?"
 _NEW = (
     "INSERT INTO answers (id, body, claim, outcome, began_at) VALUES (?, ?, ?, 'begun', ?) ON CONFLICT (id) DO NOTHING"
 )
-_FEWER = """
-UPDATE answers SET outcome = 'lost', answer = NULL WHERE answer IS NOT NULL AND number <= (
-    SELECT number FROM answers WHERE answer IS NOT NULL ORDER BY number
-    LIMIT 1 OFFSET (SELECT count(*) / 10 FROM answers WHERE answer IS NOT NULL)
-)"""
-"""A tenth of them at once: to find the oldest takes its time."""
+_OWNER = 16
+"""Characters of an id that stand for whose it is."""
+_FEWER = f"""
+WITH theirs AS (
+    SELECT number FROM answers WHERE answer IS NOT NULL AND substr(id, 1, {_OWNER}) = (
+        SELECT substr(id, 1, {_OWNER}) FROM answers WHERE answer IS NOT NULL
+        GROUP BY 1 ORDER BY sum(length(answer)) DESC LIMIT 1
+    )
+)
+UPDATE answers SET outcome = 'lost', answer = NULL WHERE number IN (
+    SELECT number FROM theirs ORDER BY number LIMIT (SELECT count(*) / 10 + 1 FROM theirs)
+)"""  # noqa: S608  a number of ours
+"""A tenth of theirs at once: to find the oldest takes its time."""
+_FEWER_ROWS = f"""
+DELETE FROM answers WHERE number IN (
+    SELECT number FROM answers WHERE substr(id, 1, {_OWNER}) = (
+        SELECT substr(id, 1, {_OWNER}) FROM answers GROUP BY 1 ORDER BY count(*) DESC LIMIT 1
+    ) ORDER BY number LIMIT ?
+)"""  # noqa: S608  a number of ours
 
 
 @frozen
@@ -93,9 +105,11 @@ class Answers:
     _under_way: dict[str, Claim] = field(factory=dict, init=False, repr=False)
     _bytes: int = field(init=False)
     """Of all answers; or more, since some may be deleted by now."""
+    _rows: int = field(init=False)
+    """The same of rows. What another process adds is seen when they are counted again."""
 
     def __attrs_post_init__(self) -> None:
-        self._bytes = self._sum()
+        self._bytes, self._rows = self._sum(), self._count()
 
     @classmethod
     def of(cls, database: Database, root: RootKeys, clock: Callable[[], float] = time.time) -> Answers:
@@ -154,19 +168,33 @@ class Answers:
         new = (_NEW, (claim.id, claim.body, claim.token, int(self.clock())))
         expired = ("DELETE FROM answers WHERE id = ? AND began_at <= ?", (claim.id, late))
         try:
-            first = await self.database.written((_LATE, (late, MOST_ROWS)), expired, new) == 1
+            first = await self.database.written((_LATE, (late,)), *self._fewer_rows(), expired, new) == 1
         except _FAILURES as error:
             self.leave(claim)
             log.critical("the database can't be written: %s", type(error).__name__)
             raise not_writable() from None
         except asyncio.CancelledError:
+            self._rows += 1
             self._freed(claim)  # it will have been written, and nothing is done
             raise
         if not first:
             self.leave(claim)
+        self._rows += first
         return first
 
+    def _fewer_rows(self) -> list[Statement]:
+        """What makes room for one row more: for a hundredth of all, since to find out whose they are takes its time."""
+        if self._rows < MOST_ROWS:
+            return []
+        self._rows = self._count()
+        if (over := self._rows - MOST_ROWS + 1) <= 0:
+            return []
+        fewer = over + MOST_ROWS // 100
+        self._rows -= fewer
+        return [(_FEWER_ROWS, (fewer,))]
+
     def _freed(self, claim: Claim) -> Future[int]:
+        self._rows -= 1
         return self._end(claim, ("DELETE FROM answers WHERE id = ? AND claim = ?", (claim.id, claim.token)))
 
     def _end(self, claim: Claim, *statements: Statement) -> Future[int]:
@@ -186,10 +214,11 @@ class Answers:
         if self._bytes <= MOST_BYTES:
             return False
         self._bytes = self._sum() + more
-        if self._bytes <= MOST_BYTES:
-            return False
-        self._bytes -= self._bytes // 10
-        return True
+        return self._bytes > MOST_BYTES
+
+    def _count(self) -> int:
+        [[count]] = self.database.read("SELECT count(*) FROM answers")
+        return int(count)
 
     def _sum(self) -> int:
         [[total]] = self.database.read("SELECT coalesce(sum(length(answer)), 0) FROM answers")
@@ -213,6 +242,15 @@ class Answers:
         head, _, body_of_answer = content.partition(b"\n")
         status, headers = json.loads(head)
         return Answer(status, [(name, value) for name, value in headers], body_of_answer)
+
+
+def place_of(owner: str, text: str) -> str:
+    """The id of what `text` says of a request. It begins with a sign of the owner, by which is counted what he has."""
+    return _sha(owner)[:_OWNER] + _sha(text)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _bound(head: bytes, id: str, body: str) -> bytes:
@@ -248,6 +286,7 @@ def _unknown() -> Refused:
     return Refused(
         409,
         "nobody knows what became of the first request with this Idempotency-Key: the gateway ended, or failed, before its"
-        " answer. Look whether it was done - GET /v1/videos lists jobs - before asking again with a new key",
+        " answer, or its client left. Look whether it was done - GET /v1/videos lists jobs - before asking again with a new"
+        " key",
         "idempotency_outcome_unknown",
     )

@@ -133,8 +133,9 @@ class _Methods:
     def _work(self, request: Request, handler: Handler, name: str) -> Coroutine[Any, Any, ASGIApp]:
         if request.method not in _CHANGING or HEADER not in request.headers:
             return handler(request)
-        given_up = name in OPERATIONS and name not in MAKES
-        return done_once(request, handler, self.face.state.answers, given_up=given_up)
+        operation = OPERATIONS.get(name)
+        given_up = operation is not None and name not in MAKES
+        return done_once(request, handler, self.face.state.answers, operation, given_up=given_up)
 
     def _check(self, principal: Principal) -> None:
         if self.access == "operator" and not principal.admin:

@@ -7,6 +7,7 @@ import json as json_
 import logging
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from callsheet_gateway.log_writer import LogWriter, QueuedHandler
 from callsheet_gateway.protocol import Protocol
 from callsheet_gateway.server import Server
 from callsheet_gateway.settings import GatewaySettings
-from callsheet_gateway.state import State, default_folder
+from callsheet_gateway.state import State, alone_in, default_folder
 
 __all__ = ["serve"]
 
+_MORE = 5.0
+"""Seconds beyond notice and grace that another gateway gets to end: what is cut off is told so, and the rest written down."""
 _ASK = "Give a master_key in the config, or CALLSHEET_MASTER_KEY, to have them asked for"
 
 
@@ -99,7 +102,31 @@ def serve(
         click.echo(f"warning: {warning}", err=True)
     access_log = access_log or bool(configured and configured.gateway.access_log)
     listening = _listen(settings)  # before anything is made: where this can't be, nothing is left
-    state = State(_folder(data_dir, configured))
+    folder = _folder(data_dir, configured)
+    patience = settings.notice_seconds + settings.grace_seconds + _MORE
+    try:
+        # Who connects meanwhile waits for us: nothing is taken, nor read of what the other writes.
+        with alone_in(folder, patience, _waiting):
+            _run(client, settings, folder, listening, access_log=access_log, json=json)
+    finally:
+        listening.close()
+
+
+def _waiting() -> None:
+    click.echo("another gateway serves this data directory: waiting until it has ended", err=True)
+
+
+def _run(
+    client: AsyncClient,
+    settings: GatewaySettings,
+    folder: Path,
+    listening: socket.socket,
+    *,
+    access_log: bool,
+    json: bool,
+) -> None:
+    """Serve until the end, in a data directory that no other gateway serves."""
+    state = State(folder)
     made = state.master_key() if settings.master_key is MADE_LATER else None
     if made is not None:
         settings = evolve(settings, master_key=made.key)
@@ -126,12 +153,8 @@ def serve(
     )
     logging.getLogger().addHandler(QueuedHandler(writer))
     server = Server(how, drain, ready, writer.say, notice=settings.notice_seconds, grace=settings.grace_seconds)
-    try:
+    with suppress(KeyboardInterrupt):  # the way to end it, and it has ended
         server.run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass  # the way to end it, and it has ended
-    finally:
-        listening.close()
     cut_off = f" Requests that were cut off: {server.cut_off}." if server.cut_off else ""
     if cut_off or not json:
         writer.say(f"The gateway has ended.{cut_off}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
+import unicodedata
 
 import click
 
@@ -14,6 +15,9 @@ from callsheet_gateway.command_options import Where, where_options
 from callsheet_gateway.spend import GROUPS, MOST, Asked, Sum, moment_of, sums
 
 __all__ = ["spend"]
+
+_FORMULA = ("=", "+", "-", "@")
+"""What a formula begins with."""
 
 
 class _Groups(click.ParamType[tuple[str, ...]]):
@@ -94,13 +98,23 @@ def spend(
         documents = [one.document() for one in shown]
         named = ["key_name"] if "key" in by else []
         rows.writerow([*by, *named, *whole.figures()])
-        rows.writerows(["" if value is None else value for value in document.values()] for document in documents)
+        rows.writerows([_cell(value) for value in document.values()] for document in documents)
     else:
         columns = ["calls", "dollars", "running", "set aside", "unknown", "at most", "unpriced"]
         table = [[*_named(one), *_figures(one)] for one in shown]
         lines([*by, *columns], [*table, [*["total", *[""] * (len(by) - 1)], *_figures(whole)]])
     if len(found) > MOST:
         click.echo(f"warning: only the first {MOST} are shown; narrow it by --since, --owner or --key", err=True)
+
+
+def _cell(value: object) -> object:
+    """A value as it may stand in a table. Callers choose names of models: one that begins like a formula is not to become
+    one in whose spreadsheet it is opened, and what steers a terminal is left out."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = "".join(character for character in value if unicodedata.category(character) != "Cc")
+    # Wide signs are taken for the same by some; and spaces before them, tabs and the like, are dropped.
+    return f"'{text}" if unicodedata.normalize("NFKC", text.lstrip()).startswith(_FORMULA) else text
 
 
 def _named(one: Sum) -> list[str]:

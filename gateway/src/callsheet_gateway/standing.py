@@ -49,9 +49,14 @@ def standing_metrics(models: Models) -> Iterator[Metric]:
     busy = GaugeMetricFamily("callsheet_deployment_in_progress", "Calls under way at a deployment.", labels=_LABELS)
     says = "How often a deployment was left alone because it failed."
     ejected = CounterMetricFamily("callsheet_deployment_ejections", says, labels=_LABELS)
-    for backend in models.backends():
-        labels = [backend.deployment.account.id, backend.deployment.model or ""]
-        usable.add_metric(labels, float(backend.health.state(now) == "healthy"))
-        busy.add_metric(labels, backend.in_flight)
-        ejected.add_metric(labels, backend.health.all_ejections)
+    sums: dict[tuple[str, str], list[float]] = {}
+    for backend in models.backends():  # one model at one account may stand there with several weights
+        of = sums.setdefault((backend.deployment.account.id, backend.deployment.model or ""), [0.0, 0, 0])
+        of[0] = max(of[0], float(backend.health.state(now) == "healthy"))
+        of[1] += backend.in_flight
+        of[2] += backend.health.all_ejections
+    for labels, values in sums.items():
+        usable.add_metric(labels, values[0])
+        busy.add_metric(labels, values[1])
+        ejected.add_metric(labels, values[2])
     yield from (usable, busy, ejected)

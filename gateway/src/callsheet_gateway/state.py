@@ -4,14 +4,17 @@ way over it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import define, field, frozen
 from pydantic import SecretStr
 
+from callsheet import ConfigurationError
 from callsheet.data_home import data_home
 from callsheet_gateway.budgets import Budgets
 from callsheet_gateway.database import Database
@@ -23,16 +26,60 @@ from callsheet_gateway.resources import Resources
 from callsheet_gateway.root_keys import RootKeys, read_private, write_private
 from callsheet_gateway.spool import Spool
 
-__all__ = ["MasterKey", "State", "default_folder"]
+__all__ = ["MasterKey", "State", "alone_in", "default_folder"]
 
 _KEPT = 3600
 """Seconds for which a token that is over is remembered still: clocks may jump."""
 _ROOT, _DATABASE = "root-keys.json", "gateway.db"
+_LOCK, _LOOK = "serving.lock", 0.05
 
 
 def default_folder() -> Path:
     """Where a gateway keeps its things if nobody says so."""
     return data_home() / "gateway"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, patience: float, waits: Callable[[], None]) -> Iterator[None]:
+    """Be the only gateway that serves a data directory, as long as the context lasts.
+
+    Another one gets `patience` seconds to end; `waits` is called before it is waited for. ConfigurationError if it goes on.
+    The lock goes with its process, however that ends. Nothing is locked where the system knows no such locks.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"the data directory {folder} can't be used: {error.strerror}") from None
+    try:
+        if not _locked(file):
+            waits()
+            until = time.monotonic() + patience
+            while not _locked(file):
+                if time.monotonic() >= until:
+                    raise ConfigurationError(
+                        f"another gateway serves the data directory {folder}, and has not ended within {patience:g} s: end"
+                        " it, or give this one a directory of its own with --data-dir"
+                    )
+                time.sleep(_LOOK)
+        yield
+    finally:
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    """Lock an open file; False where another process has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return True  # Windows: that two gateways share a directory is not seen there
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(f"the data directory can't be locked: {error.strerror}") from None
+    return True
 
 
 @frozen

@@ -25,6 +25,9 @@ PICTURE_TOKENS = 3000
 """Tokens that a picture or a file in a request is taken for: its length in base64 says nothing of them."""
 PICTURES = frozenset({"url", "image_url", "file_data"})
 """The fields that hold them."""
+VALUES, LARGEST = 50_000, 32 * 1024 * 1024
+"""How many values of a request are weighed, and the tokens that one with more is taken for: a byte each of the longest that
+a gateway lets in. To weigh millions of empty lists takes seconds, in which nobody else is answered."""
 READ = ("messages", "input", "instructions", "tools", "functions", "response_format", "text", "prompt")
 """What a model is given to read."""
 
@@ -93,7 +96,8 @@ def _most_for_text(price: Price, request: OperationRequest, limits: tuple[str, .
     out = price.dearest("output", "reasoning", *(("audio_output",) * spoken))
     if into is None or out is None:
         return None
-    given = [limit for name in limits if (limit := fields.get(name)) is not None]
+    # A limit of 0 or less is none: what a vendor makes of it is his.
+    given = [limit for name in limits if isinstance(limit := fields.get(name), int) and limit > 0]
     asked = max(given, default=price.max_output_tokens or OUTPUT_TOKENS)
     tokens = max(0, min(asked, price.max_output_tokens or asked))
     answers = max(1, fields.get("n") or 1) if isinstance(request, CreateChatCompletion) else 1
@@ -111,14 +115,19 @@ def _weigh(document: object) -> tuple[int, bool]:
 
     A rare character can be several tokens, and no byte is more than one. Each value gets something for its frame.
     """
-    tokens, heard = 0, False
+    tokens, heard, seen = 0, False, 0
     rest: list[tuple[str, Any]] = [("", document)]  # no recursion: a stranger chooses how deep it is
     while rest:
         name, value = rest.pop()
         if isinstance(value, str):
-            picture = name in PICTURES and value.startswith(("data:", "https:", "http:"))
-            tokens += PICTURE_TOKENS if picture else _bytes(value) + 4
+            picture = name in PICTURES
+            # Only the bytes of a data: URL are the picture itself; any other text may be read as it stands.
+            read = 0 if picture and value.startswith("data:") else _bytes(value) + 4
+            tokens += max(PICTURE_TOKENS, read) if picture else read
             heard = heard or (name == "type" and value == "input_audio")
+        elif isinstance(value, Mapping | list | tuple) and (seen := seen + len(value)) > VALUES:
+            # Sound is covered, too: a token of it is dearer, and takes a hundred bytes and more.
+            return max(tokens, LARGEST), heard
         elif isinstance(value, Mapping):
             for key, inner in value.items():
                 name = str(key)

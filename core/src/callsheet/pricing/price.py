@@ -24,6 +24,10 @@ _OF_TOKENS = {
 }
 _OF_VIDEO = ("output_cost_per_video_per_second", "output_cost_per_second")
 _OF_SESSION = "input_cost_per_second"
+_LIMITS = (
+    "max_output_tokens", "default_seconds", "default_size", "extend_seconds", "max_seconds", "max_session_seconds",
+)  # fmt: skip
+"""What a model does whatever it costs."""
 PRICE_FIELDS = (*_OF_TOKENS, *_OF_VIDEO, _OF_SESSION)
 """LiteLLM's names of prices, in dollars: what `Price.of_fields` reads."""
 
@@ -141,6 +145,13 @@ class Price:
         if asked is None and len(set(self.videos.values())) == 1 and self.other_videos is None:
             return next(iter(self.videos.values()))
         return self.videos.get(asked or "", self.other_videos)
+
+    def with_limits_of(self, other: Price | None) -> Price:
+        """This price with what another one of the same model says of lengths, sizes and limits that this one leaves open."""
+        if other is None:
+            return self
+        said = {name: getattr(other, name) for name in _LIMITS if getattr(self, name) is None}
+        return evolve(self, **said)
 
     @classmethod
     def of_fields(cls, said: Mapping[str, object]) -> Price | None:

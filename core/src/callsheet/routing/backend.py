@@ -62,7 +62,7 @@ class Lease:
     began: float
     taken: Taken | None = field(repr=False)
     probe: bool
-    _judged: bool = field(default=False, init=False)
+    judged: bool = field(default=False, init=False)
     _released: bool = field(default=False, init=False)
 
     def judge(self, outcome: Outcome, now: float, retry_after: float | None = None) -> None:
@@ -71,9 +71,9 @@ class Lease:
             self._judge(outcome, now, retry_after)
 
     def _judge(self, outcome: Outcome, now: float, retry_after: float | None) -> None:
-        if self._judged:
+        if self.judged:
             return
-        self._judged = True
+        self.judged = True
         backend = self.backend
         several = [group for group in backend.groups if len(group.backends) > 1] if outcome == "failed" else []
         may_eject = bool(several) and all(group.may_eject() for group in several)  # the only one is asked in any case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -92,6 +92,12 @@ class Directory:
         configured account, or the embedded provider's.
         """
         name = request.model
+        if name is not None and "*" in name and provider is None:
+            raise NotFoundError(
+                f"there is no model {name!r:.80}: a * stands for names, and is none",
+                code="model_not_found",
+                param="model",
+            )
         if targets:
             if name is not None or provider is not None:
                 raise BadRequestError(
@@ -149,21 +155,22 @@ class Directory:
     ) -> Route:
         """A route through a group, or through its part at the account where what the request refers to lives."""
         targets = [target]
+        at = {backend.deployment.account.id: backend.deployment.account for backend in target[0].backends}
         if home is not None:
-            at = [backend.deployment.account for backend in target[0].backends]
-            if all(account.id != home.id for account in at):
-                raise _apart(f"model '{name}'", at, home)
+            if home.id not in at:
+                raise _apart(f"model '{name}'", [*at.values()], home)
+            if not self._offers(home.provider, operation.name):
+                return Route([], (name,), fixed=Deployment(home, request.model))  # which says that it can't
         else:
+            _refuse_what_lives_somewhere(request, name, at)
             after = self.models.routing.fallbacks.after((name, target[0].name))
             targets += [found for each in after if (found := self.models.find(each)) is not None and found != target]
         targets = self._able(targets, operation.name)
-        if not operation.billable and not operation.takes_model and home is None:
-            accounts = {backend.deployment.account.id: None for backend in targets[0][0].backends}
-            if len(accounts) > 1:
-                choices = ", ".join(f"provider='{account}'" for account in accounts)
-                raise BadRequestError(
-                    f"the model {name!r:.80} is at several accounts; say which is meant: {choices}", param="model"
-                )
+        if not operation.billable and not operation.takes_model and home is None and len(at) > 1:
+            choices = ", ".join(f"provider='{account}'" for account in at)
+            raise BadRequestError(
+                f"the model {name!r:.80} is at several accounts; say which is meant: {choices}", param="model"
+            )
         counts = any(group.counts_tokens for group, _ in targets)
         only = home.id if home is not None else None
         tokens = estimated_tokens(request) if counts else 0
@@ -173,7 +180,10 @@ class Directory:
 
     def _able_to(self, operation: str, name: str) -> Target | None:
         found = self.models.find(name)
-        return self._able([found], operation)[0] if found is not None else None
+        if found is None:
+            return None
+        fit = found[0].part(operation, lambda backend: self._offers(backend.deployment.account.provider, operation))
+        return None if fit is None else (fit, found[1])
 
     def _able(self, targets: list[Target], operation: str) -> list[Target]:
         """Groups without the deployments whose provider does not do the operation; the first one in any case."""
@@ -226,6 +236,30 @@ class Directory:
         if not rest:
             raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
         return self.accounts.of_provider(prefix), rest
+
+
+def _refuse_what_lives_somewhere(request: OperationRequest, name: str, at: Mapping[str, Account]) -> None:
+    """BadRequestError for what is at one account only, nobody knows at which, where a model is at several."""
+    if len(at) < 2:
+        return
+    choices = ", ".join(f"provider='{account}'" for account in at)
+    if getattr(request, "ephemeral_key", None) is not None:
+        raise BadRequestError(
+            f"an ephemeral key is good where it was minted, and the model {name!r:.80} is at several accounts: say which by"
+            f" provider=secret.meta.account. There are: {choices}",
+            param="ephemeral_key",
+        )
+    reference = getattr(request, "input_reference", None)
+    for param, value in (
+        ("conversation", getattr(request, "conversation", None)),
+        ("file_id", getattr(reference, "file_id", None)),
+    ):
+        if value is not None:
+            raise BadRequestError(
+                f"{param}: it lives at one account, and the model {name!r:.80} is at several: name a model that is at one, or"
+                f" say which: {choices}",
+                param=param,
+            )
 
 
 def _apart(said: str, at: Sequence[Account], home: Account) -> BadRequestError:

@@ -66,8 +66,6 @@ class Group:
     backends: tuple[Backend, ...]
     strategy: Strategy = "shuffle"
     _shares: list[_Shares] = field(init=False, repr=False)
-    _taking: list[Backend] = field(init=False, repr=False)
-    """Those that have a share."""
     counts_tokens: bool = field(init=False)
     """Whether it matters how many tokens a call has."""
     _parts: dict[str, Group | None] = field(factory=dict, init=False, repr=False)
@@ -75,14 +73,11 @@ class Group:
     def __attrs_post_init__(self) -> None:
         if not self.backends:
             raise ValueError(f"the group {self.name!r} has no deployment")
-        if self.strategy == "priority":
-            ordered = sorted(enumerate(self.backends), key=lambda pair: _order(*pair))
-            tiers = [[backend for _, backend in tier] for _, tier in groupby(ordered, lambda pair: _order(*pair))]
-        else:
-            tiers = [list(self.backends)]
+        # Those without a share come last of all; before them the lowest order, where there is one.
+        ordered = sorted(enumerate(self.backends), key=lambda pair: self._order(*pair))
+        tiers = [[backend for _, backend in tier] for _, tier in groupby(ordered, lambda pair: self._order(*pair))]
         self._shares = [_Shares(tier) for tier in tiers]
         self.counts_tokens = any(backend.deployment.tpm is not None for backend in self.backends)
-        self._taking = [backend for backend in self.backends if backend.deployment.weight] or list(self.backends)
 
     def may_eject(self) -> bool:
         """Whether one more may be left alone: at most half of a group is."""
@@ -110,7 +105,7 @@ class Group:
 
         `without` those, `only` among these, and only `healthy` ones, or any.
         """
-        if self.strategy == "shuffle" and healthy and not without and only is None:
+        if healthy and self.strategy == "shuffle" and not without and only is None:
             backend = self._shares[0].one()  # as it nearly always is: one that is well
             with backend.lock:
                 if backend.health.usable(now) and isinstance(lease := backend.begin(now, tokens), Lease):
@@ -140,27 +135,40 @@ class Group:
                 and (only is None or backend in only)
             )
 
-        if self.strategy in {"least-busy", "lowest-latency"}:
-            yield from filter(fits, self._compared(now))
         for shares in self._shares:
-            for _ in range(_TRIES if len(shares.backends) > 1 else 0):
-                if fits(backend := shares.one()):
-                    yield backend
+            if self.strategy in {"least-busy", "lowest-latency"}:
+                yield from filter(fits, self._compared(shares.backends, now))
+            else:
+                for _ in range(_TRIES if len(shares.backends) > 1 else 0):
+                    if fits(backend := shares.one()):
+                        yield backend
             yield from shares.in_any_order(fits)
 
-    def _compared(self, now: float) -> list[Backend]:
-        """The best first: of the lowest latency, its queue counted. Among equals chance decides: the row begins anywhere."""
-        backends, start = self._taking, int(random.random() * len(self._taking))  # noqa: S311
-        row = backends[start : start + _MOST_COMPARED]
+    def _compared(self, backends: Sequence[Backend], now: float) -> list[Backend]:
+        """The best first: of the lowest latency, its queue counted. Among equals chance decides: the row begins anywhere.
+
+        One that has not answered yet counts as the fastest does: no worse, and no better, or who never answers would be taken.
+        """
+        start = int(random.random() * len(backends))  # noqa: S311
+        row = [*backends[start : start + _MOST_COMPARED]]
         row += backends[: min(start, _MOST_COMPARED - len(row))]
         if self.strategy == "least-busy":
             return sorted(row, key=_in_flight)
+        known = [
+            backend.latency and backend.latency * exp2((backend.measured_at - now) / _HALF_LIFE) for backend in row
+        ]
+        usual = min(filter(None, known), default=1.0)
         seconds = {
-            backend: backend.latency
-            and backend.latency * exp2((backend.measured_at - now) / _HALF_LIFE) * (backend.in_flight + 1)
-            for backend in row
+            backend: (latency or usual) * (backend.in_flight + 1) for backend, latency in zip(row, known, strict=True)
         }
         return sorted(seconds, key=seconds.__getitem__)
+
+    def _order(self, number: int, backend: Backend) -> tuple[bool, float, int]:
+        """Where a backend comes. Only by priority are those without an order in that of the file."""
+        deployment = backend.deployment
+        order = inf if deployment.order is None else float(deployment.order)
+        listed = number if self.strategy == "priority" and deployment.order is None else 0
+        return (deployment.weight == 0, order, listed)
 
 
 def _weights(backends: Sequence[Backend]) -> list[float]:
@@ -171,8 +179,3 @@ def _weights(backends: Sequence[Backend]) -> list[float]:
         return [float(rpm) for rpm in rpms]
     weights = [deployment.weight for deployment in deployments]
     return weights if any(weights) else [1.0] * len(weights)
-
-
-def _order(number: int, backend: Backend) -> tuple[int, int]:
-    order = backend.deployment.order
-    return (0, order) if order is not None else (1, number)

@@ -52,15 +52,17 @@ class Health:
 
     def state(self, now: float) -> State:
         """What it is in at a time."""
-        if self.ejected_until is not None:
-            return "ejected" if now < self.ejected_until else "half-open"
-        return "paused" if now < self.paused_until else "healthy"
+        if self.ejected_until is not None and now < self.ejected_until:
+            return "ejected"
+        if now < self.paused_until:
+            return "paused"
+        return "healthy" if self.ejected_until is None else "half-open"
 
     def usable(self, now: float) -> bool:
         """Whether calls should go there: all of them, or the one that finds out whether it is well again."""
-        if self.ejected_until is None:
-            return now >= self.paused_until
-        return now >= self.ejected_until and not self.probing
+        if now < self.paused_until:
+            return False
+        return self.ejected_until is None or (now >= self.ejected_until and not self.probing)
 
     def begin(self, now: float) -> bool:
         """A call begins. Whether it is the one that finds out."""
@@ -85,8 +87,13 @@ class Health:
         elif outcome == "failed":
             self.failures += 1
             ejected = self.ejected_until is not None  # one that was released meanwhile is judged as any other
-            if (probe and ejected) or (not ejected and may_eject and self.failures >= self.policy.allowed_fails):
+            too_many = self.failures >= self.policy.allowed_fails
+            if (probe and ejected) or (not ejected and may_eject and too_many):
                 self._eject(now)
+            elif not ejected and too_many:  # enough are left alone; but what the group falls back to may be well
+                self.pause(now + self.policy.cooldown)
+            if retry_after is not None:
+                self.pause(now + min(retry_after, MAX_PAUSE))
 
     def pause(self, until: float) -> None:
         """Leave it alone until then, if others are there."""

@@ -24,6 +24,8 @@ class Taken:
     at: float
     tokens: int
     _running: bool = field(default=True, init=False)
+    _counted: bool = field(default=False, init=False)
+    """Whether its tokens are in the limiter's sum: not where nothing was counted when it began, nor after a minute."""
 
     def settle(self, tokens: int) -> None:
         """Say how many tokens the call has used."""
@@ -59,6 +61,7 @@ class Limiter:
             taken = Taken(self, now, tokens)
             if self.rpm is not None or self.tpm is not None:
                 self._calls.append(taken)
+                taken._counted = True
                 self._tokens += tokens
             self.in_flight += 1
             return taken
@@ -72,7 +75,9 @@ class Limiter:
 
     def _forget(self, now: float) -> None:
         while self._calls and self._calls[0].at <= now - WINDOW:
-            self._tokens -= self._calls.popleft().tokens
+            gone = self._calls.popleft()
+            gone._counted = False
+            self._tokens -= gone.tokens
 
     def _wait(self, now: float, tokens: int) -> float:
         self._forget(now)
@@ -97,7 +102,7 @@ class Limiter:
 
     def _settle(self, taken: Taken, tokens: int) -> None:
         with self._lock:
-            if self._calls and self._calls[0].at <= taken.at:  # it is in the window still
+            if taken._counted:
                 self._tokens += tokens - taken.tokens
             taken.tokens = tokens
 

@@ -68,7 +68,7 @@ class Models:
 
     def alias(self, alias: str, name: str) -> None:
         """Let a further name stand for what `name` stands for."""
-        self._aliases[alias] = name
+        self._aliases[alias] = self._aliases.get(name, name)
 
     def find(self, name: str) -> tuple[Group, str | None] | None:
         """The group that a name means, and what the `*` in the group's own stands for, if there is one."""

@@ -17,7 +17,7 @@ from callsheet.errors import (
 )
 from callsheet.routing.health import HealthPolicy
 
-__all__ = ["RETRY_KINDS", "STRATEGIES", "Fallbacks", "Routing", "Strategy", "kind_of"]
+__all__ = ["RETRY_KINDS", "STRATEGIES", "Fallbacks", "Routing", "Strategy", "is_refusal", "kind_of"]
 
 Strategy = Literal["shuffle", "least-busy", "lowest-latency", "priority"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -75,10 +75,15 @@ class Routing:
 
     def after_refusal(self, error: APIError, names: Sequence[str]) -> tuple[str, ...]:
         """The names to go on with after a refusal that is about the request, where the operator wants that."""
-        code = (error.code or "").lower()
-        if code in _CONTEXT:
-            return self.context_window.after(names)
-        return self.content_policy.after(names) if code in _CONTENT else ()
+        if not is_refusal(error):
+            return ()
+        too_long = (error.code or "").lower() in _CONTEXT
+        return (self.context_window if too_long else self.content_policy).after(names)
+
+
+def is_refusal(error: APIError) -> bool:
+    """Whether an error is about what was asked, whatever its status: its content, or its length."""
+    return (error.code or "").lower() in _CONTENT | _CONTEXT
 
 
 def kind_of(error: APIError) -> str:

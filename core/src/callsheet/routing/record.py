@@ -19,6 +19,7 @@ class CallRecord:
     `provider` and `account` (its id) are where the call went last, `model` is its name there; None: it went nowhere.
     `attempts` is how often it was tried, `seconds` how long all attempts took, without the pauses between them. A stream
     counts up to its beginning. `outcome` is what is known of the last attempt's paid work: "maybe" also where it was done.
+    `maybe`: any attempt may have been paid for.
     `usage` is the provider's own count of tokens, as it stands in its answer; a stream's comes with its end.
     """
 
@@ -28,4 +29,5 @@ class CallRecord:
     attempts: int = 0
     seconds: float = 0.0
     outcome: Outcome = "not_sent"
+    maybe: bool = False
     usage: Mapping[str, Any] | None = None

@@ -14,13 +14,19 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from callsheet.errors import APIConnectionError, APIError, APIResponseValidationError, AuthenticationError
+from callsheet.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    AuthenticationError,
+    MissingCredentials,
+)
 from callsheet.io import IO
 from callsheet.models.base import OperationRequest
 from callsheet.operations import Operation
 from callsheet.routing.budget import RetryBudget
 from callsheet.routing.health import Outcome as HealthOutcome
-from callsheet.routing.policy import Routing
+from callsheet.routing.policy import Routing, is_refusal
 from callsheet.routing.route import Place, Route
 
 __all__ = ["MAX_ATTEMPTS", "delay_before_retry", "outcome_of", "with_retries"]
@@ -57,6 +63,10 @@ async def with_retries(
             budget.succeeded()
             unknown = None  # its traceback holds this frame, and with that the result, which nobody may want for long
             return result
+        except MissingCredentials:
+            if number >= min(MAX_ATTEMPTS, operation.attempts) or (next_place := route.elsewhere()) is None:
+                raise
+            place, number = next_place, number + 1  # nothing was sent, and nothing will be as long as it has no key
         except APIError as error:
             if unknown is not None and error.status_code == 404 and operation.method != "GET":
                 unknown.add_note("A second attempt found nothing there: the first one was probably carried out.")
@@ -73,7 +83,10 @@ async def with_retries(
             refused = (
                 may_go_on and bool(names) and io.outcome != "maybe" and _replayable(request) and route.follow(names)
             )
-            moves = may_go_on and (refused or (_may_move(operation, request, error, io, number) and route.has_others()))
+            moves = may_go_on and (
+                refused
+                or (_may_move(operation, request, error, io, number, own_model=place.own_model) and route.has_others())
+            )
             if not moves and (delay is None or not may_go_on):
                 if (io.outcome == "maybe" or _unpromised(error, operation, io)) and not operation.may_resend_blindly(
                     request, number
@@ -118,6 +131,8 @@ def outcome_of(error: APIError, *, own_key: bool, own_model: bool) -> HealthOutc
     there is the deployment's fault, unless the caller has chosen the name, by way of a * (then it is not its `own_model`).
     """
     status, code = error.status_code or 0, (error.code or "").lower()
+    if is_refusal(error) or status in {408, 409}:
+        return "neutral"
     if status == 429:
         return "failed" if code == "insufficient_quota" else "throttled"
     if isinstance(error, AuthenticationError):
@@ -131,14 +146,20 @@ def _replayable(request: OperationRequest) -> bool:
     return not any(upload.started and not upload.replayable for upload in request.uploads())
 
 
-def _may_move(operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int) -> bool:
+def _may_move(
+    operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int, *, own_model: bool
+) -> bool:
     """Whether another deployment may be asked. Where nothing began that is so also against the upstream's own word."""
-    if not io.sent or not _replayable(request):
+    if not io.sent or not _replayable(request) or is_refusal(error):
         return False
+    if getattr(request, "ephemeral_key", None) is not None:
+        return False  # it is good where it was minted, and is shown nowhere else
     if io.outcome != "maybe" and not _is_ambiguous(error):
         code = (error.code or "").lower()
-        if isinstance(error, AuthenticationError) or (error.status_code == 404 and code in _NO_SUCH_MODEL):
+        if isinstance(error, AuthenticationError):
             return True
+        if error.status_code == 404 and code in _NO_SUCH_MODEL:
+            return own_model  # what a caller has made up is nowhere else, either
     elif error.should_retry is False:
         return False
     return _allowed(operation, request, error, io, number)

@@ -30,6 +30,11 @@ class Place:
     deployment: Deployment
     lease: Lease | None = None
 
+    @property
+    def own_model(self) -> bool:
+        """Whether the operator has chosen the model's name, and not the caller by way of a `*`."""
+        return self.lease is None or "*" not in (self.lease.backend.deployment.model or "")
+
 
 @define(eq=False)
 class Route:
@@ -85,6 +90,7 @@ class Route:
         """Go on with other models, which the operator has named for this. Whether there is one."""
         targets = [target for name in names if (target := self.find(name)) is not None]
         self.targets = [(group, part) for group, part in targets if self.fixed is None]
+        self.names = tuple(names)  # what these refuse is not asked of them again
         return self.has_others()
 
     def _begin(self, without: Collection[Backend]) -> tuple[Place | None, float]:
@@ -98,6 +104,8 @@ class Route:
                     self._tried.append(lease.backend)
                     return Place(lease.backend.deployment.of(part), lease), 0.0
                 soonest = min(soonest, lease)
+            if soonest < inf:
+                break  # there are some that are well, and full: others would not do it better
         return None, soonest
 
     def _at_home(self, group: Group) -> list[Backend] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -16,6 +17,7 @@ from callsheet.errors import (
     APIError,
     APITimeoutError,
     CallsheetError,
+    MissingCredentials,
     PluginError,
     without_secrets,
 )
@@ -32,7 +34,7 @@ from callsheet.routing.retry import outcome_of, with_retries
 from callsheet.routing.rewrite import with_managed_ids
 from callsheet.routing.route import Place, Route
 from callsheet.routing.usage import on_usage, total_tokens
-from callsheet.stream import Download, Stream
+from callsheet.stream import Download, Event, Stream
 
 __all__ = ["Router"]
 
@@ -58,6 +60,7 @@ class Router(Directory):
         ids: Ids | None = None,
         record: CallRecord | None = None,
         wanted: Callable[[], bool] = lambda: True,
+        hurried: bool = False,
         admit: Admit | None = None,
     ) -> Any:
         """Do an operation: `name` is the hook's. `request.model` is what the caller says, `provider` a name or account id.
@@ -65,8 +68,9 @@ class Router(Directory):
         `timeout` is in seconds, for all attempts together; None means the account's own setting. `target_model_names` are
         several models in the place of one: the best deployment of them all does it. `ids` reads and makes this caller's
         ids, where several tenants share a router; None means the router's own. `record` takes down what becomes of the
-        call. `wanted` is asked before each attempt but the first, whether anybody still wants the result. `admit` is asked
-        before each attempt, and raises if there must be none.
+        call. `wanted` is asked before each attempt but the first, whether anybody still wants the result. `hurried`: the
+        time is this call's own, and no deployment is to blame when it is over. `admit` is asked before each attempt, and
+        raises if there must be none.
         """
         operation, record = OPERATIONS[name], record or CallRecord()
         known: dict[str, str] = {}
@@ -108,11 +112,12 @@ class Router(Directory):
                 finally:
                     record.seconds += time.monotonic() - began
                     record.outcome = io.outcome
+                    record.maybe = record.maybe or io.outcome == "maybe"
                 io.hand_out()
                 result = self._finished(result, io, account, codec)
             except BaseException as error:
                 if lease is not None:
-                    self._judge(lease, error, own_key=_own_key(asked), impatient=timeout is not None)
+                    self._judge(lease, error, io, own_key=_own_key(asked), hurried=hurried)
                 raise
             self._follow(result, lease, io, record)
             return result
@@ -126,15 +131,21 @@ class Router(Directory):
             _say_managed_ids(error, known)
             raise
 
-    def _judge(self, lease: Lease, error: BaseException, *, own_key: bool, impatient: bool) -> None:
+    def _judge(self, lease: Lease, error: BaseException, io: IO, *, own_key: bool, hurried: bool) -> None:
         """Take down what a failure tells of a deployment, and let others have its place."""
         now = time.monotonic()
         if isinstance(error, APIError):
             own_model = "*" not in (lease.backend.deployment.model or "")
             outcome = outcome_of(error, own_key=own_key, own_model=own_model)
-            if impatient and isinstance(error, APITimeoutError) and error.sent:
-                outcome = "neutral"  # the caller may have been in too much of a hurry
+            if isinstance(error, APITimeoutError):
+                too_soon = hurried and (error.sent or now >= io.deadline)
+                if too_soon or error.code == "pool_timeout":
+                    outcome = "neutral"  # the caller was in too much of a hurry, or has too much under way
             lease.judge(outcome, now, error.retry_after)
+        elif isinstance(error, MissingCredentials):
+            lease.judge("failed", now)
+        if io.outcome != "maybe":
+            lease.used(0)  # nothing was done: nobody shall be kept out by it
         lease.release(now)
 
     def _follow(self, result: Any, lease: Lease | None, io: IO, record: CallRecord) -> None:
@@ -150,8 +161,8 @@ class Router(Directory):
             return
         now = time.monotonic()
         if isinstance(result, Stream):
-            lease.judge("good", now)
-            result.tap(on_end=lambda _: lease.release())
+            # Its head says little: many a stream has one, and nothing behind it.
+            result.tap(partial(_stream_began, lease), partial(_stream_ended, lease))
             weakref.finalize(result, lease.release).atexit = False  # of one that nobody has read, or closed
         else:
             lease.release(now, "good")
@@ -181,6 +192,17 @@ class Router(Directory):
         if isinstance(meta := getattr(result, "meta", None), Meta):
             result.meta = _merged(meta, io.meta, account)
         return result
+
+
+def _stream_began(lease: Lease, _event: Event) -> None:
+    if not lease.judged:
+        lease.judge("good", time.monotonic())
+
+
+def _stream_ended(lease: Lease, error: BaseException | None) -> None:
+    if isinstance(error, APIError):
+        lease.judge(outcome_of(error, own_key=True, own_model=True), time.monotonic())
+    lease.release()
 
 
 def _account_and_model(route: Route) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from callsheet.models import CreateChatCompletion
 from callsheet.models.base import OperationRequest
 from callsheet.models.document import Document
 from callsheet.stream import Event, Stream
@@ -18,6 +19,9 @@ _CHARACTERS = 4
 """In a token, about."""
 _FILE = 1000
 """Tokens of an image or a sound in a request, about."""
+_MOST_VALUES, _LARGEST = 50_000, 32 * 1024 * 1024
+"""How many values of a request are looked at, and the characters that one with more is taken for: as many as a gateway lets
+in. To look at millions of empty lists takes seconds, in which nobody else is answered."""
 _TEXTS = ("messages", "input", "instructions", "tools")
 _MOST_OUTPUT = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
@@ -50,22 +54,23 @@ def total_tokens(usage: Usage) -> int | None:
 def estimated_tokens(request: OperationRequest) -> int:
     """About how many tokens a request will have with its answer, as far as it says."""
     fields = request.__dict__  # a model without a field takes long to say so
-    size = sum([_characters(fields[name]) for name in _TEXTS if fields.get(name)])
-    most = next((n for name in _MOST_OUTPUT if isinstance(n := fields.get(name), int)), 0)
-    return size // _CHARACTERS + max(0, most)
+    size = _characters([value for name in _TEXTS if (value := fields.get(name))])
+    most = next((n for name in _MOST_OUTPUT if isinstance(n := fields.get(name), int) and n > 0), 0)
+    answers = fields.get("n") if isinstance(request, CreateChatCompletion) else 1
+    return size // _CHARACTERS + most * (answers if isinstance(answers, int) and answers > 1 else 1)
 
 
 def _characters(value: object) -> int:
     """The characters of the texts in a value. It came in JSON of limited depth, or from the program itself."""
-    size, waiting = 0, [value]
+    size, seen, waiting = 0, 0, [value]
     while waiting:
         match waiting.pop():
             case str() as text:
                 size += _FILE * _CHARACTERS if len(text) > 2000 and text.startswith("data:") else len(text)
-            case Mapping() as inner:
-                waiting += inner.values()
-            case list() | tuple() as items:
-                waiting += items
+            case Mapping() | list() | tuple() as inner:
+                if (seen := seen + len(inner)) > _MOST_VALUES:
+                    return max(size, _LARGEST)
+                waiting += inner.values() if isinstance(inner, Mapping) else inner
     return size
 
 

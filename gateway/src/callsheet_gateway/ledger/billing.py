@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from callsheet import CallsheetError, Event, RealtimeCall, Stream, Upload, Video
 from callsheet.ids import ManagedId
 from callsheet.models import Document
 from callsheet.models.base import OperationRequest
+from callsheet.operations import OPERATIONS
 from callsheet.pricing import Price, bound
 from callsheet.routing import Deployment
 from callsheet_gateway.database import Statement
@@ -25,6 +26,7 @@ from callsheet_gateway.ledger.prices import Prices
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.principal import Principal
 from callsheet_gateway.request_record import RequestRecord
+from callsheet_gateway.resources import Resource
 
 __all__ = ["Billing", "prompt_hash"]
 
@@ -61,7 +63,9 @@ class Billing:
         if self.charge is not None and self.record.call.outcome == "maybe":
             self.failed()
             self.charge = None
-        if deployment.model is None:
+        if (source := self._source()) is not None:
+            deployment = self._of_source(deployment, source)
+        elif deployment.model is None:
             deployment = self._with_model(deployment)
         price = self._price = self.prices.of(deployment)
         charge, again = self.charge, self.charge is not None
@@ -71,7 +75,7 @@ class Billing:
             self.ledger.release(charge, 0)
         account = deployment.account
         charge.provider, charge.account, charge.upstream_model = account.provider, account.id, _text(deployment.model)
-        charge.model = self._called(deployment)
+        charge.model = self._called(deployment, None if source is not None else self.request.model)
         charge.bound = lambda: fitting(bound(price, self.operation, self.request))
         self.ledger.reserve(charge)
         if self.operation not in WRITTEN_FIRST:
@@ -104,9 +108,7 @@ class Billing:
             return ()
         charge.resource, charge.place = str(document["id"]), place_of(managed.account, managed.upstream)
         if isinstance(result, Video):
-            if charge.upstream_model is None:
-                charge.upstream_model = _text(result.model)
-                self._price = self.prices.at(charge.provider, charge.account, result.model)
+            self._worked_with(charge, result.model)
             self.record.cost = promise(charge, self._price, self.request, result)
             if not result.finished:
                 charge.turn("running", self.ledger.clock())
@@ -205,20 +207,48 @@ class Billing:
             charge.asked = {"until": charge.created_at + longest(self._price)}
         return charge
 
+    def _source(self) -> Resource | None:
+        """The video that is changed, where that chooses the model: whatever the request names, it goes on with its own."""
+        if OPERATIONS[self.operation].takes_model:
+            return None
+        return next((row for row in self.ids.rows.values() if row.kind == "video"), None)
+
+    def _of_source(self, deployment: Deployment, source: Resource) -> Deployment:
+        """A deployment with the model of the video that is changed.
+
+        Its charge says it for certain. Its row may bear a name that somebody gave who had it made out of another one.
+        """
+        model = self.ledger.rows.model_at(source.place)
+        unnamed = Deployment(deployment.account, model)
+        named = unnamed if source.model is None else self._meant(deployment, source.model)
+        return named if model in {None, named.model} else unnamed
+
     def _with_model(self, deployment: Deployment) -> Deployment:
-        """A deployment with the model that is meant: that of the video that is changed, or of the ephemeral key."""
-        of_source = (row.model for row in self.ids.rows.values() if row.kind == "video" and row.model)
-        name = self.model or next(of_source, None)
-        if name is None:
-            return deployment
+        """A deployment with the model of the ephemeral key."""
+        return deployment if self.model is None else self._meant(deployment, self.model)
+
+    def _meant(self, deployment: Deployment, name: str) -> Deployment:
+        """What a name that callers use means where the call goes."""
         with suppress(CallsheetError):  # a name that is not configured any more
             if (found := self.prices.router.at(deployment.account.id, name)) is not None:
                 return found
-        return evolve(deployment, model=name.removeprefix(f"{deployment.account.provider}/"))
+        return Deployment(deployment.account, name.removeprefix(f"{deployment.account.provider}/"))
 
-    def _called(self, deployment: Deployment) -> str | None:
+    def _worked_with(self, charge: Charge, said: str | None) -> None:
+        """Heed the model that a provider says a job is made with, where the request did not choose one."""
+        account, ours = charge.account, charge.upstream_model
+        if ours is None:
+            charge.upstream_model, self._price = _text(said), self.prices.at(charge.provider, account, said)
+            return
+        if said is None or OPERATIONS[self.operation].takes_model:
+            return
+        if (price := self.prices.of_another(charge.provider, account, ours, said)) is not None:
+            charge.upstream_model, self._price = _text(said), price
+            charge.model = _text(self.prices.router.models.name_of(account, said) or f"{charge.provider}/{said}")
+
+    def _called(self, deployment: Deployment, asked: str | None) -> str | None:
         """What callers call the model."""
-        models, asked = self.prices.router.models, self.request.model
+        models = self.prices.router.models
         if asked is not None and asked in models:
             return _text(asked)
         account = deployment.account

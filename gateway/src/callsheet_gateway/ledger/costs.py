@@ -17,14 +17,14 @@ __all__ = ["LISTED", "VIDEO", "cost_of_text", "cost_of_video", "fitting", "longe
 
 LISTED = VIDEO
 """The operations whose work can be found again in a provider's list."""
-_MOST = 2**62
-"""What a database takes."""
+_MOST = 10**15
+"""A billion dollars. No call costs more; and the sums of a database's whole numbers end at some 9000 of them."""
 _COUNTS = tuple(one.name for one in fields(Usage))
 
 
 def fitting(amount: int | None) -> int | None:
     """An amount that can be written down; None for what is beyond all reason."""
-    return amount if amount is not None and 0 <= amount < _MOST else None
+    return amount if amount is not None and 0 <= amount <= _MOST else None
 
 
 def cost_of_text(price: Price | None, said: Mapping[str, Any] | None) -> tuple[dict[str, int] | None, int | None]:
@@ -54,8 +54,7 @@ def cost_of_video(charge: Charge, price: Price | None, video: Video) -> int | No
     seconds, size = asked.get("basis") or (None, None)
     as_promised = (video.seconds or seconds, video.size or size) == (seconds, size)
     if as_promised and asked.get("cost") is not None:
-        cost: int = asked["cost"]
-        return cost
+        return fitting(asked["cost"])
     known = {"seconds": video.seconds or seconds, "size": video.size or size}
     request = OperationRequest.model_validate({name: asked[name] for name in ("seconds", "size") if asked.get(name)})
     return fitting(charge_of_video(price, charge.operation, request, video.model_copy(update=known)))

@@ -1,8 +1,9 @@
 """Jobs of which nobody knows whether they were begun: the provider's own list of them tells.
 
 Either an answer was lost on its way, or the gateway ended between sending and writing down. A job that is in the list and
-nobody's yet, has the same prompt and model and was begun at that time is the one. If there is none, nothing was begun. Where
-the list leaves it open, the charge stays unknown, with the most that it can cost, and is not asked for again.
+nobody's yet, has the same prompt and model and was begun at that time is the one. If there is none for long enough, and no
+other that could be it after all, nothing was begun. Where the list leaves it open, the charge stays unknown, with the most
+that it can cost, and is not asked for again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from attrs import define, field
 
@@ -20,7 +21,7 @@ from callsheet.ids import ManagedId
 from callsheet.models import ListVideos
 from callsheet.models.base import IdKind, OperationRequest
 from callsheet_gateway.ledger.billing import prompt_hash
-from callsheet_gateway.ledger.charge import Charge, place_of
+from callsheet_gateway.ledger.charge import COLUMNS, Charge, place_of
 from callsheet_gateway.ledger.costs import LISTED, cost_of_video, promise
 from callsheet_gateway.ledger.ledger import Ledger
 from callsheet_gateway.ledger.prices import Prices
@@ -33,8 +34,18 @@ log = logging.getLogger("callsheet.gateway")
 CLOCKS_DIFFER = 5.0
 TAKES_AT_MOST = 600.0
 """Seconds before and after the intent in which its job can have been begun."""
-CERTAIN_AFTER = 5.0
-"""Seconds after the end of a call until its job is in the list, if there is one."""
+NEARLY = 60.0
+"""Seconds around those in which a job that nobody knows of may be one that was asked for after all."""
+SAME_PROMPT = 600.0
+"""The same, if it has the very prompt: clocks can be far apart."""
+FIRST_AFTER = 5.0
+"""Seconds after the end of a call until its job can be looked for, and from one list of an account to the next."""
+CERTAIN_AFTER = 46.0
+"""Seconds after the end of a call until its job is in the list, if there is one: providers may take their time, and ours was
+cut short. All has to be known after a minute, so not much more.
+"""
+LISTS = 2
+"""How many lists must be without a job, until it is believed that there is none."""
 PATIENCE = 30.0
 RAREST = 600.0
 GIVEN_UP_AFTER = 86400.0
@@ -64,7 +75,9 @@ class Finder:
     every: float
     started: float = field(init=False)
     _next: dict[str, tuple[float, float]] = field(factory=dict, init=False)
-    """By account: when its list may be asked for again, and the seconds until the time after that."""
+    """By account: when its list may be asked for again, and the seconds after that, if it can't be had."""
+    _looks: dict[str, tuple[int, float]] = field(factory=dict, init=False)
+    """By charge: how many lists it was looked for in, and when the last one was asked for."""
 
     def __attrs_post_init__(self) -> None:
         self.started = self.ledger.clock()
@@ -72,24 +85,27 @@ class Finder:
     async def look(self) -> int:
         """Ask each account where something is unknown for its list. How many unknown ones there are."""
         now, by_account = self.ledger.clock(), defaultdict[tuple[str, str], list[Charge]](list)
-        for charge in self.ledger.rows.waiting("unknown", LISTED):
+        waiting = self.ledger.rows.waiting("unknown", LISTED)
+        for charge in waiting:
             if charge.provider is not None and charge.account is not None:
                 by_account[charge.provider, charge.account].append(charge)
+        known = {charge.id for charge in waiting}
+        self._looks = {id: looks for id, looks in self._looks.items() if id in known}
         for (provider, id), charges in by_account.items():
             at, pause = self._next.get(id, (0.0, self.every))
-            if now < at or not any(self._is_ripe(charge, now) for charge in charges):
+            if now < at or not any(self._due(charge) <= now for charge in charges):
                 continue
             self._next[id] = now + pause, min(RAREST, pause * 2)
             if (account := self._account(provider, id)) is not None and await self._ask(account, charges):
-                del self._next[id]
+                self._next[id] = now + self._first, self.every
             elif now - min(charge.created_at for charge in charges) > GIVEN_UP_AFTER:
                 self._leave([charge for charge in charges if now - charge.created_at > GIVEN_UP_AFTER])
-        return sum(map(len, by_account.values()))
+        return len(waiting)
 
     async def _ask(self, account: Account, charges: Sequence[Charge]) -> bool:
         """Settle what an account's list tells. Whether there was one."""
         asked_at = self.ledger.clock()
-        since = min(charge.created_at for charge in charges) - CLOCKS_DIFFER
+        since = min(charge.created_at for charge in charges) - CLOCKS_DIFFER - SAME_PROMPT
         try:
             videos = await self._list(account, since)
         except UnsupportedOperation:
@@ -104,30 +120,74 @@ class Finder:
         for charge in self.ledger.rows.waiting("unknown", LISTED):
             if charge.account == account.id:
                 groups[charge.asked.get("prompt", "")].append(charge)
-        under_way = {
-            charge.asked.get("prompt") for charge in self.ledger.rows.waiting("begun", LISTED)
-            if charge.account == account.id
-        }  # fmt: skip
+                if asked_at >= self._ended(charge) + self._first:
+                    self._looks[charge.id] = self._looks.get(charge.id, (0, 0.0))[0] + 1, asked_at
+        under_way = [one for one in self.ledger.rows.waiting("begun", LISTED) if one.account == account.id]
+        left = self._left_unknown(account, since - TAKES_AT_MOST)
         for prompt, group in groups.items():
-            if prompt not in under_way and all(self._is_ripe(charge, asked_at) for charge in group):
-                self._decide(account, group, free)
+            self._decide(
+                account, group, free, left, {one.asked.get("prompt") for one in under_way} & {prompt}, asked_at
+            )
+        # What is another order's, by its prompt, is not what became of these.
+        others = [*under_way, *left, *(one for group in groups.values() for one in group)]
+        for group in groups.values():
+            if not any(_fits(charge, video) for charge in group for video in free):
+                for charge in group:
+                    if self._is_certain(charge, asked_at):
+                        self._void_or_leave(charge, free, others)
         return True
 
-    def _decide(self, account: Account, group: list[Charge], free: list[Video]) -> None:
-        """`group` are all unknown jobs at an account with one prompt, the oldest first."""
+    def _decide(
+        self,
+        account: Account,
+        group: list[Charge],
+        free: list[Video],
+        left: list[Charge],
+        under_way: Set[object],
+        asked_at: float,
+    ) -> None:
+        """Settle unknown jobs of which there are some in the list.
+
+        `group` are all at an account with one prompt that are still looked for, the oldest first; `left` those, of any
+        prompt, that are not any more.
+        """
         fit = [video for video in free if any(_fits(charge, video) for charge in group)]
+        if not fit or under_way or not all(self._looks.get(charge.id) for charge in group):
+            return
         fit.sort(key=lambda video: video.created_at or 0)
         in_order = len(fit) == len(group) and all(map(_fits, group, fit))
-        if not fit and not any(video.prompt is None and any(_is_of(one, video) for one in group) for video in free):
-            for charge in group:
-                charge.turn("void", self.ledger.clock())
-                self.ledger.settle(charge)
-        elif in_order and all(video.prompt is not None for video in fit) and len({one.owner for one in group}) == 1:
-            # Not where two owners had the same idea: nobody gets to see what may be another one's.
+        owner = group[0].owner
+        # Not where two owners had the same idea: nobody gets to see what may be another one's.
+        rivals = [one for one in (*group, *left) if one.owner != owner]
+        if in_order and not any(_fits(rival, video) for rival in rivals for video in fit):
             for charge, video in zip(group, fit, strict=True):
                 self._adopt(account, charge, video)
-        else:
+        elif len(fit) >= len(group) or all(self._is_certain(charge, asked_at) for charge in group):
             self._leave(group)
+
+    def _void_or_leave(self, charge: Charge, free: list[Video], others: list[Charge]) -> None:
+        """There is no job that is surely this charge's: if there is none that may be, nothing was begun."""
+        prompt = charge.asked.get("prompt")
+        strange = [
+            video
+            for video in free
+            if not any(one.asked.get("prompt") != prompt and _fits(one, video) for one in others)
+        ]
+        if any(_nearly_fits(charge, video) for video in strange):
+            self._leave([charge])
+        else:
+            charge.turn("void", self.ledger.clock())
+            self.ledger.settle(charge)
+
+    def _left_unknown(self, account: Account, since: float) -> list[Charge]:
+        """The charges of an account that nobody looks for any more, though nobody knows what became of them."""
+        marks = ", ".join("?" * len(LISTED))
+        sql = (
+            f"SELECT {', '.join(COLUMNS)} FROM charges WHERE state IN ('begun', 'running', 'unknown')"  # noqa: S608
+            " AND state = 'unknown' AND settled_at IS NOT NULL AND account = ? AND created_at >= ?"
+            f" AND operation IN ({marks})"  # our own words, and question marks
+        )
+        return [Charge.of_row(row) for row in self.ledger.database.read(sql, account.id, since, *LISTED)]
 
     def _adopt(self, account: Account, charge: Charge, video: Video) -> None:
         """The job is this charge's: its owner finds it in his list."""
@@ -180,11 +240,31 @@ class Finder:
             after = page.data[-1].id
         raise CallsheetError(f"more than {PAGES * A_PAGE} jobs")
 
-    def _is_ripe(self, charge: Charge, now: float) -> bool:
-        """Whether its call has ended so long ago that its job must be in the list by now."""
+    @property
+    def _first(self) -> float:
+        return min(FIRST_AFTER, self.every / 3)
+
+    def _ended(self, charge: Charge) -> float:
+        """When its call ended, as far as is known: of an earlier run's, not after this one began."""
         ended = self.started if charge.process != self.ledger.process else charge.created_at
-        ended = float(charge.asked.get("ended", ended))
-        return now >= ended + min(CERTAIN_AFTER, self.every / 3)
+        return float(charge.asked.get("ended", ended))
+
+    def _certain_at(self, charge: Charge) -> float:
+        return self._ended(charge) + min(CERTAIN_AFTER, self.every * 5)
+
+    def _is_certain(self, charge: Charge, now: float) -> bool:
+        """Whether its call has ended so long ago that its job must be in the list by now, if there is one."""
+        return self._looks.get(charge.id, (0, 0.0))[0] >= LISTS and now >= self._certain_at(charge)
+
+    def _due(self, charge: Charge) -> float:
+        """When its job should be looked for."""
+        if charge.id not in self._looks:
+            return self._ended(charge) + self._first
+        looks, last = self._looks[charge.id]
+        certain_at = self._certain_at(charge)
+        if last < certain_at:
+            return min(certain_at, last + self.every)
+        return last + (self._first if looks < LISTS else self.every)
 
     def _account(self, provider: str, id: str) -> Account | None:
         """A charge's account; None if it is not there any more."""
@@ -213,3 +293,11 @@ def _fits(charge: Charge, video: Video) -> bool:
         return False
     names = ("size",) if charge.operation == "extend" else ("size", "seconds")  # its seconds are those that are added
     return all(getattr(video, name) in {None, charge.asked.get(name, getattr(video, name))} for name in names)
+
+
+def _nearly_fits(charge: Charge, video: Video) -> bool:
+    """Whether a job may be a charge's after all: clocks differ, and providers change prompts and names."""
+    same = video.prompt is not None and prompt_hash(video.prompt) == charge.asked.get("prompt")
+    leeway = SAME_PROMPT if same else NEARLY
+    first, last = charge.created_at - CLOCKS_DIFFER - leeway, charge.created_at + TAKES_AT_MOST + leeway
+    return video.created_at is None or first <= video.created_at <= last

@@ -41,7 +41,8 @@ FAILURES = (sqlite3.Error, OSError, OverflowError)
 class Ledger:
     """The charges of one gateway. `clock` tells the Unix time in seconds.
 
-    `counted` is told of each charge that has come to its end, once, by its account, cost and provider.
+    `counted` is told of each charge that has come to its end, once, by its account, cost and provider; and of one that stays
+    unknown, if not even what it can cost at most is known.
     """
 
     database: Database
@@ -54,6 +55,8 @@ class Ledger:
     """Whether what was to be written last could not be: nothing that costs money is begun then."""
     _given: int = field(default=0, init=False)
     _reserved: dict[str, Reservation] = field(factory=dict, init=False, repr=False)
+    _resumed: dict[str, Reservation] = field(factory=dict, init=False, repr=False)
+    """What was set aside for the calls of earlier runs, once it has been given back: no other time."""
     _changed: dict[str, Charge] = field(factory=dict, init=False, repr=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False, repr=False)
 
@@ -71,12 +74,18 @@ class Ledger:
             raise not_writable()
         self._reserved[charge.id] = self.budgets.reserve(charge.key, charge.owner, charge.most)
 
-    def release(self, charge: Charge, cost: int | None) -> None:
-        """Nothing is set aside for a charge any more, but what it cost."""
-        if (reservation := self._reserved.pop(charge.id, None)) is None and charge.process != self.process:
-            reservation = self.budgets.resume(charge.key, charge.owner, charge.most())
-        if reservation is not None:
-            reservation.settle(cost)
+    def release(self, charge: Charge, cost: int | None) -> bool:
+        """Nothing is set aside for a charge any more, but what it cost. Whether something was."""
+        id, first = charge.id, True
+        if (reservation := self._reserved.pop(id, None)) is None:
+            if charge.process == self.process:
+                return False
+            first = id not in self._resumed
+            if first:
+                self._resumed[id] = self.budgets.resume(charge.key, charge.owner, charge.most())
+            reservation = self._resumed[id]
+        reservation.settle(cost)
+        return first
 
     def recover(self) -> None:
         """At the start: nobody knows what became of calls that an earlier run had begun, and not seen the end of."""
@@ -99,10 +108,18 @@ class Ledger:
         charge.turn(state, now, cost)  # type: ignore[arg-type]  # it looks itself
         if state == "unknown" and final:
             charge.settled_at = now
-        if final:
-            self.release(charge, charge.cost)
-        if state in {"settled", "void"}:
+        first = final and self.release(charge, charge.cost)
+        if state in {"settled", "void"} or (first and charge.most() is None):
             self.counted(charge)
+
+    def accepted(self, charge: Charge) -> None:
+        """What was made for a charge of this run could not be taken down: who looks after the charges finds it."""
+        if charge.state == "begun" and charge.resource is not None and charge.operation in VIDEO:
+            charge.turn("running", self.clock())
+        elif charge.state == "begun":
+            charge.asked["ended"] = self.clock()
+            self.finish(charge, "unknown", final=charge.operation not in LOOKED_FOR)
+        self.put(charge)
 
     async def begin(self, charge: Charge) -> None:
         """Write a charge down before it is sent. Refused (503) if that can't be done: nothing may be sent then."""
@@ -157,9 +174,11 @@ class Ledger:
         return id in self._changed
 
     def _ended(self, charge: Charge, was_final: bool) -> None:
-        if charge.settled_at is not None and not was_final:
-            self.release(charge, charge.cost)
+        first = charge.settled_at is not None and not was_final and self.release(charge, charge.cost)
         if charge.state in {"settled", "void"}:
+            if not was_final or charge.cost is not None or charge.most() is not None:  # else it was counted as unknown
+                self.counted(charge)
+        elif first and charge.most() is None:
             self.counted(charge)
 
     def _heard(self, error: BaseException | None, charges: dict[str, Charge]) -> None:

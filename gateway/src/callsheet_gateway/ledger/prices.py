@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from attrs import define, field
 
@@ -17,6 +18,7 @@ __all__ = ["Prices"]
 log = logging.getLogger("callsheet.gateway")
 _KEPT = 1024
 _MOST_WARNED = 1024
+_SNAPSHOT = re.compile(r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 _Key = tuple[str, str | None]
 
 
@@ -41,8 +43,7 @@ class Prices:
             deployment = configured
         if deployment.prices and (own := self._stated(deployment)) is not None:
             return own
-        base = deployment.info.get("base_model")
-        return self._published(deployment.account, deployment.model, base if isinstance(base, str) and base else None)
+        return self._vendors(deployment)
 
     def at(self, provider: str | None, account: str | None, model: str | None) -> Price | None:
         """What a model costs at an account, by their names."""
@@ -55,6 +56,23 @@ class Prices:
         except (ConfigurationError, UnknownProvider):  # it was taken out of the configuration since
             return self._book.price(provider, model)
         return self._published(found, model)
+
+    def of_another(self, provider: str | None, account: str | None, ours: str, said: str) -> Price | None:
+        """What a model costs that a provider says it works with. None where that is only another name for ours.
+
+        A model with prices of the operator's may go by a name that he gave it, of which the provider knows nothing: there
+        only what he has priced himself is another one.
+        """
+        if said == ours or _SNAPSHOT.sub("", said) == ours or account is None:
+            return None
+        other = self._configured(account, said)
+        if self._configured(account, ours) is not None and other is None:
+            return None
+        return self.at(provider, account, said) if other is None else self.of(other)
+
+    def _vendors(self, deployment: Deployment) -> Price | None:
+        base = deployment.info.get("base_model")
+        return self._published(deployment.account, deployment.model, base if isinstance(base, str) and base else None)
 
     def _published(self, account: Account, model: str | None, base_model: str | None = None) -> Price | None:
         """The vendor's own price: good at the vendor's own address, or where the configuration says what a model is there."""
@@ -90,7 +108,10 @@ class Prices:
             if len(self._own) >= _KEPT:
                 self._own.clear()
             try:
-                self._own[key] = Price.of_fields(deployment.prices)
+                own = Price.of_fields(deployment.prices)
+                published = self._vendors(deployment)
+                # What a model takes at most, and what it makes where a request leaves it open, is no matter of prices.
+                self._own[key] = own if own is None or published is None else own.with_limits_of(published)
             except ValueError as error:  # said in a program: a file was checked
                 log.warning("the prices of %r are not understood: %s", deployment.model, error)
                 self._own[key] = None

@@ -15,7 +15,10 @@ __all__ = ["Charges"]
 _SIZES = (64, 8, 1)
 """Rows in one statement: each statement lets go of the interpreter, and has to wait to get it back."""
 _OPEN = "state IN ('begun', 'running', 'unknown')"
-"""Word for word as the index says it: else it is not used."""
+"""Word for word as the indexes say it: else they are not used."""
+_WAITING = f"charges INDEXED BY charges_waiting WHERE settled_at IS NULL AND {_OPEN}"
+"""Those that somebody still has to look at. There may be any number of others whose end nobody will ever know, and this is
+asked every second: a database that does not know better would go through all of them."""
 _NAMES = ", ".join(COLUMNS)
 _ROW = f"({', '.join('?' * len(COLUMNS))})"
 _NEW = f"INSERT INTO charges ({_NAMES}) VALUES "  # noqa: S608  our own words, here and below
@@ -53,16 +56,21 @@ class Charges:
         sql = "SELECT 1 FROM charges WHERE place = ? UNION ALL SELECT 1 FROM resources WHERE place = ? LIMIT 1"
         return bool(self.database.read(sql, place, place))
 
+    def model_at(self, place: str) -> str | None:
+        """What the provider calls the model of what was made at a place; None if that is not known."""
+        sql = "SELECT upstream_model FROM charges WHERE place = ? AND upstream_model IS NOT NULL ORDER BY rowid LIMIT 1"
+        return next((str(model) for (model,) in self.database.read(sql, place)), None)
+
     def waiting(self, state: str, operations: Iterable[str], limit: int = 10_000) -> list[Charge]:
         """Those in a state that somebody still has to look at, the oldest first."""
         names = [*operations]
         marks = ", ".join("?" * len(names))
-        condition = f"{_OPEN} AND state = ? AND settled_at IS NULL AND operation IN ({marks})"
-        return list(self._found(f"{condition} ORDER BY created_at, rowid LIMIT ?", state, *names, limit))
+        condition = f"state = ? AND operation IN ({marks}) ORDER BY created_at, rowid LIMIT ?"
+        return list(self._rows(f"{_WAITING} AND {condition}", state, *names, limit))
 
     def left_behind(self, process: str) -> list[Charge]:
         """Those that another run of the gateway had begun, and of which it has not said what became of them."""
-        return list(self._found(f"{_OPEN} AND state = 'begun' AND process <> ?", process))
+        return list(self._rows(f"{_WAITING} AND state = 'begun' AND process <> ?", process))
 
     def open(self) -> dict[str, int]:
         """How many there are in each state that is not the end."""
@@ -70,5 +78,8 @@ class Charges:
         return {"begun": 0, "running": 0, "unknown": 0} | dict[str, int]([(state, count) for state, count in rows])
 
     def _found(self, condition: str, *values: Any) -> Iterator[Charge]:
-        rows = self.database.read(f"SELECT {_NAMES} FROM charges WHERE {condition}", *values)  # noqa: S608
+        return self._rows(f"charges WHERE {condition}", *values)
+
+    def _rows(self, where: str, *values: Any) -> Iterator[Charge]:
+        rows = self.database.read(f"SELECT {_NAMES} FROM {where}", *values)  # noqa: S608
         return (Charge.of_row(row) for row in rows)
