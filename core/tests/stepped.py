@@ -65,8 +65,6 @@ class Asked(_Waits):
 
 @frozen
 class Sleeps(_Waits):
-    """A call pauses."""
-
     seconds: float
 
 
@@ -310,8 +308,7 @@ class World:
     def fail(self, call: Call, failure: str, hint: float | None = None) -> None:
         """The provider fails. What provably did nothing takes no tokens from anybody."""
         self._ended(call, None)
-        maybe = OPERATIONS[call.operation].billable and failure in {"lost", "timeout", "500"}
-        if call.choices and not maybe:
+        if call.choices and not (OPERATIONS[call.operation].billable and failure in {"lost", "timeout", "500"}):
             call.choices[-1].tokens = 0
 
         def bad(io: IO) -> Any:

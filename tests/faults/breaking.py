@@ -172,13 +172,13 @@ def forget_attempts(patch: Patch) -> None:
 
 def ask_others_blindly(patch: Patch) -> None:
     """What failed is done elsewhere, whatever became of it."""
-    patch(retry, "_may_move", lambda *_: True)
+    patch(retry, "_may_move", lambda *_, **__: True)
 
 
 def follow_refusals_of_calls(patch: Patch) -> None:
     """A refusal is taken for a promise that nothing began, where the table asks for more."""
     real = retry._may_move
-    patch(retry, "_may_move", lambda *told: told[2].status_code == 429 or real(*told))
+    patch(retry, "_may_move", lambda *told, **more: told[2].status_code == 429 or real(*told, **more))
 
 
 def blame_for_mistakes(patch: Patch) -> None:

@@ -56,7 +56,8 @@ async def recorded(
     if isinstance(result, Video | Character) and operation in MAKES:
         asked = {name: str(value) for name in _ASKED if isinstance(value := getattr(request, name, None), str | int)}
         result = _filled(result, {**asked, "created_at": int(resources.clock())})
-        named = request.model or _models_of_source(operation, ids) or model
+        source = _models_of_source(operation, ids)  # what is changed goes on with its model, whatever the call says
+        named = source or request.model or model
         managed, document = ids.managed(result.id), _document(result, named)
         also = list(billing.made(result, managed, document)) if billing is not None else []
         with _told(f"{MAKES[operation]} {result.id} could not be written down", billing):
