@@ -27,7 +27,7 @@ from callsheet_gateway import make_app
 from callsheet_gateway.state import State
 
 TALK: Any = [{"role": "user", "content": "hi"}]
-MINTS = int(os.environ.get("CALLSHEET_MINTS", "1000"))
+MINTS = int(os.environ.get("CALLSHEET_MINTS", "300"))
 """How many ephemeral keys are minted and used: 10,000 prove it, 1,000 are for every day."""
 
 

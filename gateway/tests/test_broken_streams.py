@@ -64,7 +64,7 @@ def test_what_broke_a_stream_is_remembered(
     if code == "internal_error":
         assert f"{record.id} POST '/v1{path}': ZeroDivisionError at odd.py:" in caplog.text
     else:
-        assert not caplog.records
+        assert not [record for record in caplog.records if "costs at provider" not in record.getMessage()]
 
 
 def looks_like(looks: Sequence[Video | Exception], seconds: float) -> Callable[[object], Video]:

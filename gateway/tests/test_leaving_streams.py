@@ -90,7 +90,7 @@ def test_who_leaves_a_stream_is_heard(
             assert not source.closed.is_set()
         assert source.closed.wait(0.5), "the upstream is kept"
         soon(lambda: in_progress(http) == 0)
-    assert not caplog.records
+    assert not [record for record in caplog.records if "costs at provider" not in record.getMessage()]
 
 
 @pytest.mark.anyio
@@ -136,7 +136,7 @@ def test_who_leaves_while_the_head_of_a_stream_waits_for_him(
             assert not source.closed.is_set()
         assert source.closed.wait(0.5), "the upstream is kept"
         soon(lambda: in_progress(http) == 0)
-    assert not caplog.records
+    assert not [record for record in caplog.records if "costs at provider" not in record.getMessage()]
 
 
 def test_who_leaves_with_requests_in_a_row(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ def test_who_leaves_with_requests_in_a_row(monkeypatch: pytest.MonkeyPatch, capl
             assert begun.acquire(timeout=5)  # the second waits for the first to be taken
             time.sleep(0.2)
         soon(lambda: in_progress(http) == 0)
-    assert not caplog.records
+    assert not [record for record in caplog.records if "costs at provider" not in record.getMessage()]
 
 
 def test_requests_in_a_row_are_answered_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,8 @@ def test_examples_of_each_command_work(path: tuple[str, ...], site: Any) -> None
     assert any(" ".join(path) in line for line in lines)
     if path == ("check",):
         add_lantern(site)  # which the examples of new-provider make
+        lines = [line for line in lines if "--only" in line]  # the whole kit takes long: docs/cli.md runs it
+        assert lines
     done = shell(site, lines)
     assert done.returncode == 0, done.stdout + done.stderr
 
