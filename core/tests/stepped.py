@@ -7,6 +7,7 @@ known of each choice of a deployment is kept, beside the router's own books: who
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -222,7 +223,7 @@ class World:
         self.check: Callable[[Route, Sequence[Backend], Place | None, dict[Backend, bool]], None] = lambda *_: None
         """Asked after each choice: the route, who was not wanted, who was taken, and who was usable before."""
         if plenty:
-            self.router._budgets = SimpleNamespace(setdefault=lambda *_: Plenty())  # type: ignore[assignment]
+            self.router._budgets = defaultdict(Plenty)
 
     @classmethod
     @contextmanager

@@ -339,7 +339,7 @@ class IO:
         In an address it goes nowhere: addresses are logged, by clients and by servers.
         """
         told = url.removeprefix(self.account.settings.base_url or "")  # that is the account's own word
-        texts, known = (told, unquote_plus(told)), self.secrets()
+        texts, known = {told, unquote_plus(told)}, self.secrets()
         if any(secret in text for secret in known for text in texts):
             self._guard_origin(url)
             raise APIResponseValidationError(

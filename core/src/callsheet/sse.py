@@ -72,6 +72,8 @@ class SSEDecoder:
         """The event in the lines before a blank one, where they are as most are: its data in one, perhaps its type before."""
         if self._data or self._type or len(block) > self.max_characters:
             return None
+        if block.startswith("data: ") and "\n" not in block:
+            return Event("message", block[6:])
         type, data = "", block
         if block.startswith("event: "):
             type, _, data = block.removeprefix("event: ").partition("\n")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from callsheet import AsyncClient
 from callsheet_gateway.access_log import AccessLog
 from callsheet_gateway.drain import Drain
-from callsheet_gateway.errors import HANDLERS
+from callsheet_gateway.errors import ErrorAnswers
 from callsheet_gateway.face import Face
 from callsheet_gateway.fixed_paths import FixedPaths
 from callsheet_gateway.guard import Guard
@@ -50,7 +49,7 @@ def make_app(
     face = Face(client, settings, state, drain or Drain())
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
             async with client:
                 face.ledger.recover()
@@ -61,26 +60,18 @@ def make_app(
         finally:
             state.close()
 
-    middleware = []
+    # A router and no Starlette application: that has three more layers around it, each with a `send` of its own.
+    router = Router([*api_routes(face), *page_routes()], redirect_slashes=False, lifespan=lifespan)
+    app: ASGIApp = ErrorAnswers(FixedPaths(router))
     if settings.cors_origins:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["*"],
-                expose_headers=_EXPOSED,
-                max_age=600,
-            )
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+            max_age=600,
         )
-    app = Starlette(
-        routes=[*api_routes(face), *page_routes()],
-        middleware=middleware,
-        exception_handlers=HANDLERS,
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False
-    app.router.middleware_stack = FixedPaths(app.router)
     told = [state.limits.keys.over, face.metrics.tell, *([] if access_log is None else [access_log.tell])]
     # Outside of everything: the answer to a bug has a request id, too.
     guard = Guard(

@@ -48,15 +48,15 @@ async def document_of(
     many under way, or there is no room for it.
     """
     limits = limits_of(request)
-    if media_type(request) != "multipart/form-data":
+    if (media := media_type(request)) != "multipart/form-data":
         size = declared_size(request.headers)
         if size is not None and size <= IN_MEMORY:
-            document = await json_document(request, settings.max_json)
+            document = _document(await read_all(request, settings.max_json), media)
             await claim(request, document)
             yield document
             return
         with limits.memory.lease(settings.max_memory, free=IN_MEMORY) as memory:
-            document = _document(request, await _large(request, settings, size, memory))
+            document = _document(await _large(request, settings, size, memory), media)
             await claim(request, document)
             yield document
         return
@@ -78,7 +78,7 @@ async def document_of(
 
 async def json_document(request: Request, most: int) -> dict[str, Any]:
     """The JSON object in a body of at most `most` bytes; an empty one for no body."""
-    return _document(request, await read_all(request, most))
+    return _document(await read_all(request, most), media_type(request))
 
 
 async def _large(request: Request, settings: GatewaySettings, declared: int | None, memory: Lease) -> bytes:
@@ -98,8 +98,7 @@ async def _large(request: Request, settings: GatewaySettings, declared: int | No
     return b"".join(pieces)
 
 
-def _document(request: Request, content: bytes) -> dict[str, Any]:
-    media = media_type(request)
+def _document(content: bytes, media: str) -> dict[str, Any]:
     if content and media not in {"", "application/json"} and not media.endswith("+json"):
         raise Refused(
             415,

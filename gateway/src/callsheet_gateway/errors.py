@@ -6,20 +6,19 @@ import logging
 import math
 import sqlite3
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callsheet import APIError, CallsheetError
 from callsheet_gateway.documents import JSONDocument
 from callsheet_gateway.request_record import record_in
 
 __all__ = [
-    "HANDLERS", "Refused", "ending", "envelope", "envelope_of", "error_response", "log_bug", "not_writable", "remember",
+    "ErrorAnswers", "Refused", "ending", "envelope", "envelope_of", "error_response", "log_bug", "not_writable", "remember",
 ]  # fmt: skip
 
 log = logging.getLogger("callsheet.gateway")
@@ -87,21 +86,19 @@ def remember(scope: Scope, error: CallsheetError) -> None:
     record.error = (error.code or type(error).__name__)[:80]
 
 
-async def _library_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CallsheetError)
-    remember(request.scope, error)
+def _library_error(scope: Scope, error: CallsheetError) -> Response:
+    remember(scope, error)
     return error_response(error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http_error(scope: Scope, error: HTTPException) -> Response:
     words = {
-        404: f"there is no {request.url.path} here; GET /openapi.json lists what there is",
-        405: f"{request.method} is not what {request.url.path} takes",
+        404: f"there is no {scope['path']} here; GET /openapi.json lists what there is",
+        405: f"{scope['method']} is not what {scope['path']} takes",
     }
     message = words.get(error.status_code, str(error.detail))
     code = _CODES.get(error.status_code)
-    record_in(request.scope).error = code or "http_error"
+    record_in(scope).error = code or "http_error"
     headers: Mapping[str, str] = error.headers or {}
     if allowed := headers.get("Allow"):
         message += f"; it takes {allowed}"
@@ -122,14 +119,14 @@ def ending() -> Refused:
     return refusal
 
 
-async def _database_error(request: Request, error: Exception) -> Response:
-    log_bug(request.scope, error)
-    return await _library_error(request, not_writable())
+def _database_error(scope: Scope, error: Exception) -> Response:
+    log_bug(scope, error)
+    return _library_error(scope, not_writable())
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    log_bug(request.scope, error)
-    record_in(request.scope).error = "internal_error"
+def _bug(scope: Scope, error: Exception) -> Response:
+    log_bug(scope, error)
+    record_in(scope).error = "internal_error"
     message = "the gateway failed; its log names the place, under the id in x-request-id"
     return JSONDocument(envelope(500, message, "internal_error"), 500, {"x-should-retry": "false"})
 
@@ -148,9 +145,25 @@ def _printable(text: str) -> str:
     return "".join(character for character in text if " " <= character <= "~")[:200]
 
 
-HANDLERS: Mapping[Any, Any] = {
+_ANSWERS: Mapping[type[BaseException], Callable[[Scope, Any], Response]] = {
     CallsheetError: _library_error,
     HTTPException: _http_error,
     sqlite3.Error: _database_error,
     Exception: _bug,
 }
+
+
+class ErrorAnswers:
+    """ASGI middleware: what an application raises becomes its answer, where that has not begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "http" or record_in(scope).first_byte is not None:
+                raise
+            answer = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+            await answer(scope, error)(scope, receive, send)

@@ -246,5 +246,6 @@ def _ids_in(request: OperationRequest) -> Iterator[object]:
 
 def _holds_a_file(value: object) -> bool:
     """Whether there is a file in what a form said. Forms are not deep."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return isinstance(value, Upload) or any(_holds_a_file(item) for item in inner)
+    if isinstance(value, dict | list):
+        return any(map(_holds_a_file, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, Upload)

@@ -9,10 +9,10 @@ __all__ = ["FixedPaths"]
 
 
 class FixedPaths:
-    """Stands in the place of a Starlette router's own search, which is asked for everything else."""
+    """Stands before a Starlette router, which is asked for everything else."""
 
     def __init__(self, router: Router) -> None:
-        self._search = router.middleware_stack
+        self._router = router
         self._apps: dict[str, ASGIApp] = {}
         for route in router.routes:
             # Those with methods of their own have to say which there are.
@@ -21,4 +21,9 @@ class FixedPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._apps.get(scope["path"]) if scope["type"] == "http" else None
-        await (self._search if app is None else app)(scope, receive, send)
+        if app is None:
+            app, scope["app"] = (
+                self._router,
+                self,
+            )  # where there is one Starlette raises its errors: else it answers them
+        await app(scope, receive, send)

@@ -140,5 +140,5 @@ def too_busy(what: str) -> Refused:
 
 def limits_of(request: Request) -> Limits:
     """The limits that a request is under."""
-    limits: Limits = request.state.limits
+    limits: Limits = request.scope["state"]["limits"]
     return limits

@@ -7,7 +7,7 @@ somebody asks. Its own counters would cost each request more than its routing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -52,9 +52,9 @@ class Metrics(Collector):
         self._requests, self._calls = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._refusals, self._made, self._attempts = Counter[str](), Counter[str](), Counter[str]()
         self._costs, self._unpriced = Counter[str](), Counter[str]()
-        self._seconds: dict[str, _Times] = {}
-        self._first_byte: dict[str, _Times] = {}
-        self._upstream: dict[str, _Times] = {}
+        self._seconds = defaultdict[str, _Times](_Times)
+        self._first_byte = defaultdict[str, _Times](_Times)
+        self._upstream = defaultdict[str, _Times](_Times)
         self._received = self._sent = self._left = 0
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._more: list[Callable[[], Iterable[Metric]]] = []
@@ -81,9 +81,9 @@ class Metrics(Collector):
         """Count a request, which is over."""
         route, call, status = record.route or _NO_ROUTE, record.call, str(record.status)
         self._requests[route, status] += 1
-        self._seconds.setdefault(route, _Times()).add(record.seconds)
+        self._seconds[route].add(record.seconds)
         if record.first_byte is not None:
-            self._first_byte.setdefault(route, _Times()).add(record.first_byte)
+            self._first_byte[route].add(record.first_byte)
         self._received += record.received
         self._sent += record.sent
         self._left += record.left
@@ -92,7 +92,7 @@ class Metrics(Collector):
         if call.account is not None and call.attempts:
             self._calls[call.account, status] += 1
             self._attempts[call.account] += call.attempts
-            self._upstream.setdefault(call.account, _Times()).add(call.seconds)
+            self._upstream[call.account].add(call.seconds)
             if route in MAKES and record.status < 400:
                 self._made[MAKES[route]] += 1
 

@@ -98,13 +98,13 @@ class Doorkeeper:
 
 def let_in(request: Request, principal: Principal) -> None:
     """Have a request be somebody's."""
-    request.state.principal, record = principal, record_of(request)
+    request.scope["state"]["principal"], record = principal, record_of(request)
     record.key, record.key_id = principal.name, principal.key
 
 
 def principal_of(request: Request) -> Principal:
     """Who sent a request, as its route has found out."""
-    principal: Principal = request.state.principal
+    principal: Principal = request.scope["state"]["principal"]
     return principal
 
 

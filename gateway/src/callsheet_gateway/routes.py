@@ -113,7 +113,7 @@ class _Methods:
         if handler is None:
             raise HTTPException(405, headers={"Allow": ", ".join(self.handlers)})
         name = record_of(request).route = self.names[request.method]
-        limits = request.state.limits = self.face.state.limits
+        limits = scope["state"]["limits"] = self.face.state.limits
         under_way: AbstractContextManager[None] = nullcontext()
         if self.access == "token" and realtime.shows_token(request):
             pass  # it says itself in whose name it is good

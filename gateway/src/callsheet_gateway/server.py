@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,13 @@ _FAREWELL = 1.0
 _LOOK = 0.05
 _AT_ONCE = 1.5
 """Seconds after a second signal at which the process ends, whatever hangs."""
+
+
+def _spare_the_collector() -> None:
+    """Have the garbage collector pass over what is there for good, and look less often: requests leave hardly any behind."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 class Server(uvicorn.Server):
@@ -50,6 +58,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
+            _spare_the_collector()
             self._ready()
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:

@@ -78,7 +78,7 @@ class Begun:
             while event is not None:
                 came = [event for event in (event, *stream.ready()) if event.raw != _DONE]
                 if came and hides:
-                    came = [event for event in came if not is_only_usage(event)]
+                    came = [event for event in came if '"usage"' not in event.raw or not is_only_usage(event)]
                 if came:
                     yield came
                 event = await anext(stream, None)
@@ -106,6 +106,14 @@ def _frame(data: str, type: str | None = None) -> str:
     return f"{head}data: {data}\n\n"
 
 
+def _frames(texts: list[str]) -> str:
+    """Several events without a type on the wire. Nearly all have no line break in them, which one look at all tells."""
+    plain = "\n\ndata: ".join(texts)
+    if "\r" in plain or plain.count("\n") != 2 * (len(texts) - 1):
+        return "".join([_frame(text) for text in texts])
+    return f"data: {plain}\n\n"
+
+
 def _bytes(frames: str) -> bytes:
     return frames.encode("utf-8", "replace")
 
@@ -131,7 +139,7 @@ async def chat_frames(begun: Begun) -> Frames:
     events = begun.events()
     try:
         async for came in events:
-            yield _bytes("".join([_frame(event.raw) for event in came]))
+            yield _bytes(_frames([event.raw for event in came]))
         yield frame(_DONE)
     except Exception as error:
         yield frame(encode(failure(error, begun.scope)).decode())
@@ -167,16 +175,20 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
     def change(event: Event) -> Event:
         nonlocal theirs, ours
         raw = event.raw
-        if theirs and raw.startswith(theirs) and _is_plain(raw, len(theirs)):
-            return Event(event.type, ours + raw[len(theirs) :])
+        if theirs and raw.startswith(theirs) and _is_plain(rest := raw[len(theirs) :]):
+            return Event(event.type, ours + rest)
         if '"model"' not in raw:
             return event
         # Chunks of a chat all have it, before anything nested: putting it in its place there spares reading the whole.
         # They begin alike, too: what was put in the place of one beginning fits the next ones.
-        if (found := _MODEL_FIRST.match(raw)) is not None and _is_plain(raw, found.end()):
+        if (
+            (found := _MODEL_FIRST.match(raw)) is not None
+            and _is_plain(rest := raw[found.end() :])
+            and '"response"' not in found[0]
+        ):
             theirs, named = found[0], encode(name(decode(found[1].encode()))).decode()
             ours = raw[: found.start(1)] + named
-            return Event(event.type, ours + raw[found.end() :])
+            return Event(event.type, ours + rest)
         try:
             document = event.data
         except (ValueError, RecursionError):
@@ -190,6 +202,6 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
     return stream.change(change)
 
 
-def _is_plain(raw: str, end: int) -> bool:
-    """Whether a model's name that ends there is the one that counts: no later one, nor one of a response."""
-    return raw.find('"model"', end) < 0 and '"response"' not in raw
+def _is_plain(rest: str) -> bool:
+    """Whether what follows a model's name leaves it the one that counts: there is no later one, nor one of a response."""
+    return '"model"' not in rest and '"response"' not in rest

@@ -13,7 +13,7 @@ from callsheet.models.base import IdKind, Meta
 __all__ = ["Document"]
 
 
-@define(slots=False)
+@define(slots=False, on_setattr=None)  # to look at each assignment takes longer than to make one
 class Document:
     """The raw document and reads of its top level. What is not understood survives: fields, kinds, order, big integers."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -40,7 +41,7 @@ def with_managed_ids(result: Any, change: Change) -> Any:
         case Document():
             result = evolve(result, raw=_replaced(result.raw, result.managed, change))
         case Stream():
-            result.change(lambda event: _event(event, change))
+            result.change(partial(_event, change))
     return result
 
 
@@ -70,10 +71,10 @@ def _replaced(raw: dict[str, Any], managed: Any, change: Change) -> dict[str, An
     }
 
 
-def _event(event: Event, change: Change) -> Event:
+def _event(change: Change, event: Event) -> Event:
     # Only lifecycle events hold a response; deltas, which are most of a stream, are not decoded at all.
     # Servers that name no event types send "message".
-    if not (event.type.startswith(("response.", "message")) and '"response"' in event.raw):
+    if '"response"' not in event.raw or not event.type.startswith(("response.", "message")):
         return event
     try:
         data = event.data

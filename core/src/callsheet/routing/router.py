@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -46,7 +47,9 @@ Admit = Callable[[Deployment], Awaitable[None]]
 class Router(Directory):
     """Routes calls of any kind to accounts. Knows nothing of sync and async: the transport decides that."""
 
-    _budgets: dict[tuple[str, str | None], RetryBudget] = field(factory=dict, init=False, repr=False)
+    _budgets: defaultdict[tuple[str, str | None], RetryBudget] = field(
+        factory=lambda: defaultdict(RetryBudget), init=False, repr=False
+    )
 
     async def call(
         self,
@@ -78,7 +81,7 @@ class Router(Directory):
         home, request = self.resolve_ids(request, provider, known, codec)
         route = self.route(operation, request, provider, home, target_model_names)
         place_of_budget = (route.targets[0][0].name, None) if route.targets else _account_and_model(route)
-        budget = self._budgets.setdefault(place_of_budget, RetryBudget())
+        budget = self._budgets[place_of_budget]
         idempotency_key = new_idempotency_key()
         deadline: float | None = None
 

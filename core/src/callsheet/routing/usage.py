@@ -35,7 +35,7 @@ def on_usage(result: Any, tell: Callable[[Usage], None]) -> None:
         case Stream():
 
             def look(event: Event) -> None:
-                if _USAGE.search(event.raw) and (usage := _of_event(event)) is not None:
+                if '"usage"' in event.raw and _USAGE.search(event.raw) and (usage := _of_event(event)) is not None:
                     tell(usage)
 
             result.tap(look)
