@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -174,7 +174,7 @@ def managed(kind: IdKind, account: Account) -> str:
 class Plenty(RetryBudget):
     """A budget that is never used up: so that what is tested is not the budget."""
 
-    def spend(self, throttled: bool) -> bool:
+    def spend(self, throttled: bool, to_well: bool = False) -> bool:
         return True
 
 
@@ -220,8 +220,8 @@ class World:
         self.stepping: Call | None = None
         self.problems: list[str] = []
         """What was wrong with choices."""
-        self.check: Callable[[Route, Sequence[Backend], Place | None, dict[Backend, bool]], None] = lambda *_: None
-        """Asked after each choice: the route, who was not wanted, who was taken, and who was usable before."""
+        self.check: Callable[[Route, Place | None, dict[Backend, bool]], None] = lambda *_: None
+        """Asked after each choice: the route, who was taken, and of all who could be, whether they were usable before."""
         if plenty:
             self.router._budgets = defaultdict(Plenty)
 
@@ -240,13 +240,12 @@ class World:
         begin, again = Route._begin, Route.again
         clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now)
 
-        def begins(route: Route, without: Sequence[Backend]) -> tuple[Place | None, float]:
+        def begins(route: Route) -> tuple[Place | None, float]:
             route.clock = clock.monotonic
-            without = list(without)
-            before = {backend: backend.health.usable(self.now) for backend, _ in route._allowed()}
-            place, seconds = begin(route, without)
+            before = {backend: backend.health.usable(self.now) for backend in route._untried()}
+            place, seconds = begin(route)
             try:
-                self.check(route, without, place, before)
+                self.check(route, place, before)
             except AssertionError as wrong:  # told afterwards: the router is not to be disturbed
                 self.problems.append(str(wrong).partition("\n")[0])
             self._took(route, place)

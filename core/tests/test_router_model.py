@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import math
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -269,15 +268,13 @@ class RouterMachine(RuleBasedStateMachine):
     def ejected(self) -> list[Backend]:
         return [backend for backend in self.backends() if backend.health.ejected_until is not None]
 
-    def check_choice(
-        self, route: Route, without: Sequence[Backend], place: Place | None, usable: dict[Backend, bool]
-    ) -> None:
+    def check_choice(self, route: Route, place: Place | None, usable: dict[Backend, bool]) -> None:
         """I1, I3, I4, I8, I9, and what the strategy says, at each choice."""
         world, now = self.world, self.world.now
-        free = {backend for backend in usable if backend not in without and world.room(backend, route.tokens)}
+        free = {backend for backend in usable if world.room(backend, route.tokens)}
         well = {backend for backend in free if usable[backend]}
         if place is None:
-            full = [each for each in usable if usable[each] and each not in without and each not in free]
+            full = [each for each in usable if usable[each] and each not in free]
             assert not well, "somebody could have been asked"
             assert not free or full, "nobody is well, and nobody was asked"
             return

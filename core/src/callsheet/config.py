@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from callsheet.config_accounts import AccountMaker
 from callsheet.config_routing import check_names, routing_of
@@ -58,7 +58,7 @@ def configure(accounts: Accounts, config: Config | None, environ: Mapping[str, s
     reading.model_list(top.key("model_list"), config.get("model_list"))
     models = Models(routing_of(top.key("routing"), config.get("routing"), environ))
     for name, deployments in reading.found.items():
-        models.set(name, deployments)
+        models.set(name, map(reading.priced, deployments))
     _alias(models, top.key("aliases"), config.get("aliases"))
     check_names(models, top.key("routing"))
     return models
@@ -89,11 +89,13 @@ def with_variables(config: Config, environ: Mapping[str, str] | None = None) -> 
 
 @frozen
 class _Reading:
-    """One reading of a configuration. `found` are the model names so far."""
+    """One reading of a configuration. `found` are the model names so far, `costs` what was said of the price of a model at an
+    account: prices, and other information, under whichever name."""
 
     maker: AccountMaker
     environ: Mapping[str, str]
     found: dict[str, list[Deployment]]
+    costs: dict[tuple[str, str | None], tuple[Mapping[str, Any], Mapping[str, Any]]] = field(factory=dict, init=False)
 
     def accounts(self, place: Place, entries: object) -> None:
         what = "a list of mappings, each with a 'provider',"
@@ -205,4 +207,20 @@ class _Reading:
         model = deployment.model or ""
         if model.count("*") > (1 if "*" in name else 0):
             raise place.error("a * in the model stands for what the one in the name does: there must be one in both")
+        prices, info = self.costs.get(_at(deployment), ({}, {}))
+        base, other = deployment.info.get("base_model"), info.get("base_model")
+        if (prices and deployment.prices and deployment.prices != prices) or (base and other and base != other):
+            raise place.error(
+                "the same model at the same account has another price under another name: it costs the same by any name"
+            )
+        self.costs[_at(deployment)] = deployment.prices or prices, {**info, **deployment.info}
         self.found.setdefault(name, []).append(deployment)
+
+    def priced(self, deployment: Deployment) -> Deployment:
+        """A deployment with all that was said of its price."""
+        prices, info = self.costs[_at(deployment)]
+        return evolve(deployment, prices=prices, info={**info, **deployment.info})
+
+
+def _at(deployment: Deployment) -> tuple[str, str | None]:
+    return deployment.account.id, deployment.model

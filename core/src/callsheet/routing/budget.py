@@ -16,6 +16,8 @@ COST_WHEN_THROTTLED = 5
 SHARE = 0.2
 ALWAYS = 3
 """Retries in all: a fifth of the calls, and these besides, so that a program's first calls have some."""
+TO_WELL = 10
+"""So many more to a deployment that has not failed: many calls that begin at once may all meet the other, that is down."""
 WINDOW = 60.0
 """Seconds after which what was is forgotten by half, and the bucket is full again."""
 
@@ -43,11 +45,11 @@ class RetryBudget:
         with self._lock:
             self.tokens = min(FULL, self.tokens + 1)
 
-    def spend(self, throttled: bool) -> bool:
-        """Pay for a retry. False, and nothing is paid, when there must be none."""
-        cost = COST_WHEN_THROTTLED if throttled else COST
+    def spend(self, throttled: bool, to_well: bool = False) -> bool:
+        """Pay for a retry; `to_well`: at a deployment that is well. False, and nothing is paid, when there must be none."""
+        cost, spare = COST_WHEN_THROTTLED if throttled else COST, TO_WELL if to_well else 0
         with self._lock:
-            if cost > self.tokens or self.retries + 1 > SHARE * self.calls + ALWAYS:
+            if cost > self.tokens or self.retries + 1 > SHARE * self.calls + ALWAYS + spare:
                 return False
             self.tokens -= cost
             self.retries += 1

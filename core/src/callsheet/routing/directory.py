@@ -92,12 +92,13 @@ class Directory:
         configured account, or the embedded provider's.
         """
         name = request.model
-        if name is not None and "*" in name and provider is None:
-            raise NotFoundError(
-                f"there is no model {name!r:.80}: a * stands for names, and is none",
-                code="model_not_found",
-                param="model",
-            )
+        for said in [*(targets or ()), name]:
+            if said is not None and "*" in said and provider is None:
+                raise NotFoundError(
+                    f"there is no model {said!r:.80}: a * stands for names, and is none",
+                    code="model_not_found",
+                    param="model" if said == name else "target_model_names",
+                )
         if targets:
             if name is not None or provider is not None:
                 raise BadRequestError(
@@ -122,19 +123,13 @@ class Directory:
         account = home or named
         if account is None or upstream is None:
             default = self.models.find(self.default_model) if self.default_model else None
-            if account is None and default is not None and self.default_model is not None:
-                return self._grouped(operation, request, default, self.default_model, None)
-            if default is not None:
-                at_home = [
-                    one for one in default[0].backends if account is None or one.deployment.account.id == account.id
-                ]
-                preferred, preferred_model = (
-                    (at_home[0].deployment.account, at_home[0].deployment.of(default[1]).model)
-                    if at_home
-                    else (None, None)
-                )
-            else:
+            if default is None or self.default_model is None:
                 preferred, preferred_model = self.named(self.default_model, self.default_provider)
+            elif account is None:
+                return self._grouped(operation, request, default, self.default_model, None)
+            else:
+                known = self.at(account.id, self.default_model)
+                preferred, preferred_model = (known.account, known.model) if known else (None, None)
             account = account or preferred or self._default()
             if upstream is None and operation.takes_model and (preferred is None or preferred.id == account.id):
                 upstream = preferred_model
@@ -154,46 +149,45 @@ class Directory:
         self, operation: Operation, request: OperationRequest, target: Target, name: str, home: Account | None
     ) -> Route:
         """A route through a group, or through its part at the account where what the request refers to lives."""
-        targets = [target]
-        at = {backend.deployment.account.id: backend.deployment.account for backend in target[0].backends}
+        targets, only = [target], None
+        at = _accounts_of(targets)
         if home is not None:
+            only = home.id
             if home.id not in at:
                 raise _apart(f"model '{name}'", [*at.values()], home)
             if not self._offers(home.provider, operation.name):
                 return Route([], (name,), fixed=Deployment(home, request.model))  # which says that it can't
         else:
-            _refuse_what_lives_somewhere(request, name, at)
             after = self.models.routing.fallbacks.after((name, target[0].name))
             targets += [found for each in after if (found := self.models.find(each)) is not None and found != target]
-        targets = self._able(targets, operation.name)
-        if not operation.billable and not operation.takes_model and home is None and len(at) > 1:
-            choices = ", ".join(f"provider='{account}'" for account in at)
-            raise BadRequestError(
-                f"the model {name!r:.80} is at several accounts; say which is meant: {choices}", param="model"
-            )
-        counts = any(group.counts_tokens for group, _ in targets)
-        only = home.id if home is not None else None
-        tokens = estimated_tokens(request) if counts else 0
+            stays = _what_lives_somewhere(request)
+            # An ephemeral key may have been minted wherever the name leads.
+            reach = _accounts_of(targets) if stays == "ephemeral_key" else at
+            if stays is not None and len(reach) > 1:
+                raise _lives_somewhere(stays, name, reach)
+            looks = not operation.billable and not operation.takes_model
+            if looks and len(at) > 1:
+                raise BadRequestError(
+                    f"the model {name!r:.80} is at several accounts; say which is meant: {_choices(at)}", param="model"
+                )
+            if stays is not None or looks:
+                only = next(iter(at))
+        if (able := self._able(operation.name, target)) is None:
+            able, targets = target, [target]  # the first place there is will say that it can't
+        targets = [able, *(fit for each in targets[1:] if (fit := self._able(operation.name, each)) is not None)]
+        tokens = estimated_tokens(request) if any(group.counts_tokens for group, _ in targets) else 0
+        return Route(targets, (name, target[0].name), only, tokens, find=partial(self._found, operation.name))
 
-        find = partial(self._able_to, operation.name)
-        return Route(targets, (name, target[0].name), only, tokens, find=find)
-
-    def _able_to(self, operation: str, name: str) -> Target | None:
+    def _found(self, operation: str, name: str) -> Target | None:
+        """What a name means, as far as it does an operation."""
         found = self.models.find(name)
-        if found is None:
-            return None
-        fit = found[0].part(operation, lambda backend: self._offers(backend.deployment.account.provider, operation))
-        return None if fit is None else (fit, found[1])
+        return None if found is None else self._able(operation, found)
 
-    def _able(self, targets: list[Target], operation: str) -> list[Target]:
-        """Groups without the deployments whose provider does not do the operation; the first one in any case."""
-        able = list[Target]()
-        for target in targets:
-            group, part = target
-            fit = group.part(operation, lambda backend: self._offers(backend.deployment.account.provider, operation))
-            if fit is not None or not able:
-                able.append(target if fit is None or fit is group else (fit, part))
-        return able
+    def _able(self, operation: str, target: Target) -> Target | None:
+        """A group without the deployments whose provider does not do an operation; None if none does."""
+        group, part = target
+        fit = group.part(operation, lambda backend: self._offers(backend.deployment.account.provider, operation))
+        return None if fit is None else (fit, part)
 
     def _offers(self, provider: str, operation: str) -> bool:
         if (known := self._offering.get((provider, operation))) is None:
@@ -238,28 +232,37 @@ class Directory:
         return self.accounts.of_provider(prefix), rest
 
 
-def _refuse_what_lives_somewhere(request: OperationRequest, name: str, at: Mapping[str, Account]) -> None:
-    """BadRequestError for what is at one account only, nobody knows at which, where a model is at several."""
-    if len(at) < 2:
-        return
-    choices = ", ".join(f"provider='{account}'" for account in at)
-    if getattr(request, "ephemeral_key", None) is not None:
-        raise BadRequestError(
+def _accounts_of(targets: Sequence[Target]) -> dict[str, Account]:
+    return {
+        backend.deployment.account.id: backend.deployment.account for group, _ in targets for backend in group.backends
+    }
+
+
+def _what_lives_somewhere(request: OperationRequest) -> str | None:
+    """The field by which a request refers to what is at one account only, nobody knows at which."""
+    fields = request.__dict__  # a model without a field takes long to say so
+    for name in ("ephemeral_key", "conversation"):
+        if fields.get(name) is not None:
+            return name
+    return "file_id" if getattr(fields.get("input_reference"), "file_id", None) is not None else None
+
+
+def _lives_somewhere(param: str, name: str, at: Mapping[str, Account]) -> BadRequestError:
+    if param == "ephemeral_key":
+        return BadRequestError(
             f"an ephemeral key is good where it was minted, and the model {name!r:.80} is at several accounts: say which by"
-            f" provider=secret.meta.account. There are: {choices}",
-            param="ephemeral_key",
+            f" provider=secret.meta.account. There are: {_choices(at)}",
+            param=param,
         )
-    reference = getattr(request, "input_reference", None)
-    for param, value in (
-        ("conversation", getattr(request, "conversation", None)),
-        ("file_id", getattr(reference, "file_id", None)),
-    ):
-        if value is not None:
-            raise BadRequestError(
-                f"{param}: it lives at one account, and the model {name!r:.80} is at several: name a model that is at one, or"
-                f" say which: {choices}",
-                param=param,
-            )
+    return BadRequestError(
+        f"{param}: it lives at one account, and the model {name!r:.80} is at several: name a model that is at one, or"
+        f" say which: {_choices(at)}",
+        param=param,
+    )
+
+
+def _choices(at: Mapping[str, Account]) -> str:
+    return ", ".join(f"provider='{account}'" for account in at)
 
 
 def _apart(said: str, at: Sequence[Account], home: Account) -> BadRequestError:

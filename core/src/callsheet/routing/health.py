@@ -20,8 +20,8 @@ Outcome = Literal["good", "failed", "throttled", "neutral"]
 """`neutral`: it tells nothing of the upstream, as a mistake of the caller's, or a call that was given up."""
 State = Literal["healthy", "paused", "ejected", "half-open"]
 MAX_PAUSE = 300.0
-_DEFAULT_PAUSE = 1.0
-"""Seconds after a 429 that names no time."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after a 429, if it names no longer time: each time twice as many, until a call succeeds."""
 _FORGIVEN = 60.0
 """Seconds of health after which an ejection begins with the shortest time again."""
 
@@ -47,6 +47,8 @@ class Health:
     all_ejections: int = field(default=0, init=False)
     ejected_until: float | None = field(default=None, init=False)
     paused_until: float = field(default=float("-inf"), init=False)
+    pauses: int = field(default=0, init=False)
+    """In a row: how often it was paused for what it did."""
     probing: bool = field(default=False, init=False)
     _healthy_since: float = field(default=float("-inf"), init=False)
 
@@ -78,12 +80,11 @@ class Health:
         if probe:
             self.probing = False
         if outcome == "good":
-            self.failures = 0
+            self.failures = self.pauses = 0
             if probe:
                 self._heal(now)
         elif outcome == "throttled":
-            pause = _DEFAULT_PAUSE if retry_after is None else min(retry_after, MAX_PAUSE)
-            self.pause(now + pause)
+            self._pause_longer(now, _FIRST_PAUSE, _LONGEST_PAUSE)
         elif outcome == "failed":
             self.failures += 1
             ejected = self.ejected_until is not None  # one that was released meanwhile is judged as any other
@@ -91,13 +92,19 @@ class Health:
             if (probe and ejected) or (not ejected and may_eject and too_many):
                 self._eject(now)
             elif not ejected and too_many:  # enough are left alone; but what the group falls back to may be well
-                self.pause(now + self.policy.cooldown)
-            if retry_after is not None:
-                self.pause(now + min(retry_after, MAX_PAUSE))
+                self._pause_longer(now, self.policy.cooldown, self.policy.max_cooldown)
+        if retry_after is not None and outcome in {"throttled", "failed"}:
+            self.pause(now + min(retry_after, MAX_PAUSE))
 
     def pause(self, until: float) -> None:
         """Leave it alone until then, if others are there."""
         self.paused_until = max(self.paused_until, until)
+
+    def _pause_longer(self, now: float, first: float, most: float) -> None:
+        """Pause it, longer than the last time. Calls that were under way when it was paused say nothing new."""
+        if now >= self.paused_until:
+            self.pause(now + min(most, first * 2.0 ** min(self.pauses, 30)))
+            self.pauses += 1
 
     def release(self) -> None:
         """Let calls go there again, whatever was."""

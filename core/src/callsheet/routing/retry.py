@@ -64,9 +64,11 @@ async def with_retries(
             unknown = None  # its traceback holds this frame, and with that the result, which nobody may want for long
             return result
         except MissingCredentials:
-            if number >= min(MAX_ATTEMPTS, operation.attempts) or (next_place := route.elsewhere()) is None:
+            if io.outcome == "maybe" or number >= min(MAX_ATTEMPTS, operation.attempts):
                 raise
-            place, number = next_place, number + 1  # nothing was sent, and nothing will be as long as it has no key
+            if (next_place := route.elsewhere()) is None:
+                raise
+            place, number = next_place, number + 1  # nothing was done, and nothing will be as long as it has no key
         except APIError as error:
             if unknown is not None and error.status_code == 404 and operation.method != "GET":
                 unknown.add_note("A second attempt found nothing there: the first one was probably carried out.")
@@ -95,7 +97,8 @@ async def with_retries(
                 raise
             if not wanted():
                 raise
-            if not refused and not budget.spend(throttled=error.status_code in {429, 503}):
+            throttled = error.status_code in {429, 503}
+            if not refused and not budget.spend(throttled, to_well=moves and route.has_well()):
                 error.add_note("Not tried again: too many calls to this account have failed of late.")
                 raise
             next_place = route.elsewhere() if moves else None
@@ -117,6 +120,8 @@ def delay_before_retry(
     """Seconds to wait before attempt `number` + 1 at the same place, or None when there must be none."""
     if number >= min(MAX_ATTEMPTS, operation.attempts) or not io.sent or error.should_retry is False:
         return None
+    if is_refusal(error):
+        return None  # whatever its status: it would be the next time, too
     if not _replayable(request) or not _allowed(operation, request, error, io, number):
         return None
     if (hint := error.retry_after) is not None and hint > 0:
@@ -130,7 +135,8 @@ def outcome_of(error: APIError, *, own_key: bool, own_model: bool) -> HealthOutc
     A refused key is the account's, unless the call showed another one (then it is not its `own_key`). That a model is not
     there is the deployment's fault, unless the caller has chosen the name, by way of a * (then it is not its `own_model`).
     """
-    status, code = error.status_code or 0, (error.code or "").lower()
+    code = (error.code or "").lower()
+    status = _said_inside(code) if error.status_code is None else error.status_code
     if is_refusal(error) or status in {408, 409}:
         return "neutral"
     if status == 429:
@@ -139,7 +145,15 @@ def outcome_of(error: APIError, *, own_key: bool, own_model: bool) -> HealthOutc
         return "failed" if own_key else "neutral"
     if status == 404:
         return "failed" if own_model and code in _NO_SUCH_MODEL else "neutral"
-    return "failed" if _is_ambiguous(error) or isinstance(error, APIConnectionError) else "neutral"
+    failed = status >= 500 or _is_ambiguous(error) or isinstance(error, APIConnectionError)
+    return "failed" if failed else "neutral"
+
+
+def _said_inside(code: str) -> int:
+    """The status that an error speaks of which came in an answer of status 200, or in a stream; 0 for none."""
+    if code.isdecimal() and len(code) == 3:
+        return int(code)
+    return {"server_error": 500, "rate_limit_exceeded": 429, "insufficient_quota": 429}.get(code, 0)
 
 
 def _replayable(request: OperationRequest) -> bool:
@@ -152,8 +166,6 @@ def _may_move(
     """Whether another deployment may be asked. Where nothing began that is so also against the upstream's own word."""
     if not io.sent or not _replayable(request) or is_refusal(error):
         return False
-    if getattr(request, "ephemeral_key", None) is not None:
-        return False  # it is good where it was minted, and is shown nowhere else
     if io.outcome != "maybe" and not _is_ambiguous(error):
         code = (error.code or "").lower()
         if isinstance(error, AuthenticationError):

@@ -50,32 +50,36 @@ class Route:
     """The one place where the call has to go, in the place of groups."""
     find: Callable[[str], Target | None] = _nothing
     clock: Callable[[], float] = time.monotonic
-    _tried: list[Backend] = Factory(list)
+    _tried: list[tuple[Backend, str | None]] = Factory(list)
+    """With what the `*` stood for: another model at the same place is another one to ask."""
     _left: bool = False
 
     def first(self) -> Place:
         """Where the call begins. RateLimitError where all that could take it are at their limits."""
         if self.fixed is not None:
             return Place(self.fixed)
-        place, seconds = self._begin(without=())
+        place, seconds = self._begin()
         if place is not None:
             return place
         raise self._at_the_limit(seconds)
 
     def has_others(self) -> bool:
         """Whether there is a place that was not tried."""
-        return any(backend not in self._tried for backend, _ in self._allowed())
+        return any(True for _ in self._untried())
+
+    def has_well(self) -> bool:
+        """Whether there is one among them that has not failed of late."""
+        now = self.clock()
+        return any(one.health.failures == 0 and one.health.usable(now) for one in self._untried())
 
     def leave_group(self) -> None:
         """From now on only what the group falls back to."""
-        self.targets, self._left = (
-            [target for target in self.targets if self._left or target is not self.targets[0]],
-            True,
-        )
+        if not self._left:
+            self.targets, self._left = self.targets[1:], True
 
     def elsewhere(self) -> Place | None:
         """A place that was not tried, if one can take the call."""
-        return self._begin(without=self._tried)[0]
+        return self._begin()[0]
 
     def again(self, place: Place) -> Place | None:
         """The same place once more, if its limits let it."""
@@ -90,18 +94,18 @@ class Route:
         """Go on with other models, which the operator has named for this. Whether there is one."""
         targets = [target for name in names if (target := self.find(name)) is not None]
         self.targets = [(group, part) for group, part in targets if self.fixed is None]
-        self.names = tuple(names)  # what these refuse is not asked of them again
+        self.names, self._left = tuple(names), True  # what these refuse is not asked of them again
         return self.has_others()
 
-    def _begin(self, without: Collection[Backend]) -> tuple[Place | None, float]:
-        """A place, or the seconds until one can be had. Those that are well come first, of all groups."""
+    def _begin(self) -> tuple[Place | None, float]:
+        """A place that was not tried, or the seconds until one can be had. Those that are well come first, of all groups."""
         now, soonest = self.clock(), inf
         for healthy in (True, False):  # where none is well nobody is left alone: health is not to be believed then
             for group, part in self.targets:
-                only = self._at_home(group)
+                only, without = self._at_home(group), self._met(part)
                 lease = group.begin(now, self.tokens, without=without, only=only, healthy=healthy)
                 if isinstance(lease, Lease):
-                    self._tried.append(lease.backend)
+                    self._tried.append((lease.backend, part))
                     return Place(lease.backend.deployment.of(part), lease), 0.0
                 soonest = min(soonest, lease)
             if soonest < inf:
@@ -113,10 +117,16 @@ class Route:
             return None
         return [backend for backend in group.backends if backend.deployment.account.id == self.only]
 
-    def _allowed(self) -> Iterator[tuple[Backend, str | None]]:
+    def _met(self, part: str | None) -> list[Backend]:
+        """Those that were tried, as the model that this part makes of theirs."""
+        return [
+            backend for backend, tried in self._tried if tried == part or "*" not in (backend.deployment.model or "")
+        ]
+
+    def _untried(self) -> Iterator[Backend]:
         for group, part in self.targets:
-            for backend in self._at_home(group) or (group.backends if self.only is None else ()):
-                yield backend, part
+            met, home = self._met(part), self._at_home(group)
+            yield from (backend for backend in (group.backends if home is None else home) if backend not in met)
 
     def _at_the_limit(self, seconds: float) -> RateLimitError:
         if isinf(seconds):

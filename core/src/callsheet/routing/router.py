@@ -141,7 +141,8 @@ class Router(Directory):
             own_model = "*" not in (lease.backend.deployment.model or "")
             outcome = outcome_of(error, own_key=own_key, own_model=own_model)
             if isinstance(error, APITimeoutError):
-                too_soon = hurried and (error.sent or now >= io.deadline)
+                later = io.meta.attempts > 1  # what is left of the time is not what the deployment was given
+                too_soon = (hurried or later) and (error.sent or now >= io.deadline)
                 if too_soon or error.code == "pool_timeout":
                     outcome = "neutral"  # the caller was in too much of a hurry, or has too much under way
             lease.judge(outcome, now, error.retry_after)
