@@ -108,6 +108,11 @@ SEEN_MUTANTS: dict[str, tuple[Mutant, ...]] = {
             "The table of prices is not where the class says: what the models cost is not known.",
             (AUTH, AUTH + '    price_table: ClassVar[str | None] = "prices.json"\n'),
         ),
+        _acme(
+            "a_text_for_a_tuple",
+            "A comma is missing: any part of the word counts as one of its values.",
+            (AUTH, AUTH + '    repriced_by = {"tier": ("standard")}\n'),
+        ),
     ),
     "W03": (
         _acme(

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from callsheet import Provider, Registry, Usage
+from callsheet import CreateChatCompletion, GenerateVideo, Provider, Registry, Usage
 from callsheet.pricing import PriceBook, rows_of
 from callsheet.pricing.table import changes_of, price_of
 
@@ -254,3 +254,42 @@ def test_nothing_is_imported_before_it_is_asked_for():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "repriced"),
+    [
+        ({}, False),
+        ({"service_tier": None}, False),
+        ({"service_tier": "default"}, False),
+        ({"service_tier": "priority"}, True),
+        ({"service_tier": 1}, True),
+        ({"samples": 1}, False),
+        ({"samples": 4}, True),
+        ({"parameters": {"samples": 4}}, True),
+        ({"parameters": {"samples": 1, "other": 4}, "list": [4]}, False),
+        ({"length": 1}, True),
+    ],
+)
+def test_words_that_change_the_price(acme, fields, repriced):
+    words = {"service_tier": ("auto", "default"), "samples": (1,), "length": ()}
+    book = acme({"m": ROW}, repriced_by=words)
+    assert book.repriced("acme", CreateChatCompletion.model_construct(messages=[], **fields)) is repriced
+    if not isinstance(fields.get("service_tier"), int):
+        assert book.repriced("acme", CreateChatCompletion(messages=[], **fields)) is repriced
+    assert book.repriced("nobody", CreateChatCompletion(messages=[])) is False
+
+
+@pytest.mark.parametrize(
+    ("provider", "request_", "repriced"),
+    [
+        ("openai", CreateChatCompletion(messages=[], service_tier="flex"), True),
+        ("azure", CreateChatCompletion(messages=[], service_tier="priority"), True),
+        ("openai", CreateChatCompletion(messages=[], service_tier="auto"), False),
+        ("gemini", GenerateVideo(prompt="x", seconds="8", size="1280x720"), False),
+        ("gemini", GenerateVideo.model_validate({"prompt": "x", "sampleCount": 4}), True),
+        ("gemini", GenerateVideo.model_validate({"prompt": "x", "parameters": {"durationSeconds": 8}}), True),
+    ],
+)
+def test_the_words_of_our_providers(book, provider, request_, repriced):
+    assert book.repriced(provider, request_) is repriced

@@ -24,6 +24,7 @@ from callsheet import (
 from callsheet.io import Sent
 from callsheet.operations import OPERATIONS
 from callsheet.routing.budget import ALWAYS, SHARE, TO_WELL, RetryBudget
+from callsheet.routing.directory import Directory
 from callsheet.routing.health import Health
 
 ONE_AND_ANOTHER = {"m": "east/up", "n": "west/up"}
@@ -64,7 +65,8 @@ def test_an_ephemeral_key_is_shown_nowhere_that_the_name_may_lead_to() -> None:
 
 def test_a_list_is_that_of_the_model_s_account() -> None:
     with World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]})) as world:
-        route = world.router.route(OPERATIONS["list_videos"], ListVideos(model="m"), None, None, None)
+        with patch.object(Directory, "_offers", lambda *_: True):
+            route = world.router.route(OPERATIONS["list_videos"], ListVideos(model="m"), None, None, None)
         place = route.first()
         assert place.deployment.account.id == "east"
         assert route.elsewhere() is None
@@ -84,6 +86,10 @@ def test_another_model_under_the_same_star_is_another_one_to_ask(kind: str, fail
         assert call.error is None
         call = chat(world, "x/big")
         world.fail(call, "content")
+        assert call.accounts == ["east"]
+    with World.of(config({"x/*": "east/one"}, **routing)) as world:  # whatever it is called it is the same model
+        call = chat(world, "x/small")
+        world.fail(call, failure)
         assert call.accounts == ["east"]
 
 
@@ -233,6 +239,29 @@ def test_a_budget_holds(wells: list[bool]) -> None:
         assert spent <= SHARE * budget.calls + ALWAYS + TO_WELL * any(wells)
     if not any(wells):
         assert spent <= SHARE * len(wells) + ALWAYS
+
+
+def test_what_follows_a_refusal_is_no_retry() -> None:
+    models = {"m": "east/up", "n": ["west/up", "far/up"]}
+    with World.of(config(models, content_policy_fallbacks={"m": ["n"]}, retries=1)) as world:
+        call = chat(world, "m")
+        world.fail(call, "content")
+        world.fail(call, "500")
+        world.answer(call, 0)
+        assert (call.accounts[0], sorted(call.accounts[1:]), call.error) == ("east", ["far", "west"], None)
+
+
+def test_all_are_dead() -> None:
+    with World.of(config({"m": ["east/up", "west/up"]})) as world:
+        world.router._budgets.default_factory = RetryBudget
+        asked = 0
+        for _ in range(200):
+            call = chat(world, "m")
+            while call.asked is not None:
+                world.fail(call, "unsent")
+            world.tick(0.1)
+            asked += len(call.accounts)
+        assert asked <= 200 * (1 + SHARE) + ALWAYS + 1
 
 
 @pytest.mark.parametrize("strategy", ["shuffle", "least-busy", "lowest-latency", "priority"])

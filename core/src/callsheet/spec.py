@@ -49,7 +49,9 @@ class Provider:
     What the vendor's models cost: `price_table` names a JSON file beside the provider's module, a row for each model (see
     docs/prices.md); it is read when a price is first asked for. `genai_prices_id` is the vendor's name in the package
     genai-prices, which is asked for what the table lacks; None: it is not asked. Both count for the class that says them
-    and for none that derives from it: that one may speak to somebody else, who has other prices.
+    and for none that derives from it: that one may speak to somebody else, who has other prices. `repriced_by` names the
+    fields of requests, also those that only this vendor knows, by which it charges something else, each with the values that
+    leave the price as it is: `{"service_tier": ("auto", "default")}`. With another value a call's price is not known.
     """
 
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
@@ -60,6 +62,7 @@ class Provider:
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset()
     price_table: ClassVar[str | None] = None
     genai_prices_id: ClassVar[str | None] = None
+    repriced_by: ClassVar[Mapping[str, tuple[object, ...]]] = {}
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O happens here, and no key is needed yet."""

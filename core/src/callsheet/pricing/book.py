@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from attrs import define, field
 
 from callsheet.errors import PluginError
+from callsheet.models.base import OperationRequest
 from callsheet.pricing.genai import GenaiPrices
 from callsheet.pricing.price import Price
 from callsheet.pricing.table import own, price_of, rows_of
@@ -54,6 +56,24 @@ class PriceBook:
             if len(found) >= KEPT:
                 found.clear()
             return found.setdefault(key, self._look(provider, base_model or model, bool(base_model), today))
+
+    def repriced(self, provider: str, request: OperationRequest) -> bool:
+        """Whether a request says something by which its vendor charges another price than the model's: see
+        `Provider.repriced_by`.
+        """
+        try:
+            words = self._registry.provider(provider).repriced_by
+        except PluginError:
+            return False
+        if not words:
+            return False
+        options = request.options
+        said = [request.__dict__, options, *(inner for inner in options.values() if isinstance(inner, Mapping))]
+        return any(
+            fields.get(word) is not None and fields[word] not in values
+            for fields in said
+            for word, values in words.items()
+        )
 
     def _look(self, provider: str, name: str | None, may_lead: bool, today: date) -> Price | None:
         lead, slash, rest = (name or "").partition("/")

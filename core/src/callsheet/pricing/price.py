@@ -83,10 +83,6 @@ class Rates:
         return total
 
 
-TOKEN_KINDS = PARTS
-"""The kinds of tokens that have prices."""
-
-
 @frozen
 class Price:
     """What one model costs, in micro-dollars, exactly; each charge is rounded once, to whole micro-dollars.

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from callsheet.pricing.amounts import MICROS, dollars
-from callsheet.pricing.price import TOKEN_KINDS, Price, Rates
+from callsheet.pricing.price import Price, Rates
+from callsheet.pricing.usage import PARTS
 from callsheet.spec import Provider
 
 __all__ = ["Row", "changes_of", "own", "price_of", "rows_of"]
@@ -22,7 +23,7 @@ __all__ = ["Row", "changes_of", "own", "price_of", "rows_of"]
 Row: TypeAlias = Mapping[str, Any]
 _COUNTS = ("default_seconds", "extend_seconds", "max_seconds", "max_output_tokens", "max_session_seconds")
 _WORDS = ("source", "date", "note")
-_KNOWN = {*TOKEN_KINDS, "tiers", "video", "session", "character", "charges_failed", "default_size", "changes"}
+_KNOWN = {*PARTS, "tiers", "video", "session", "character", "charges_failed", "default_size", "changes"}
 _KNOWN |= {*_COUNTS, *_WORDS}
 _SIZE = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 
@@ -88,7 +89,7 @@ def _tiers(row: Row) -> tuple[Rates, ...]:
     base = _rates(row)
     higher = []
     for tier in row.get("tiers", ()):
-        if strange := sorted(set(tier) - {*TOKEN_KINDS, "above"}):
+        if strange := sorted(set(tier) - {*PARTS, "above"}):
             raise ValueError(f"tiers: {strange[0]}: no such word in a tier")
         higher.append(Rates.of(_rates(tier), _whole(tier.get("above"), "tiers: above")))
     if higher and not base:
@@ -98,7 +99,7 @@ def _tiers(row: Row) -> tuple[Rates, ...]:
 
 def _rates(said: Row) -> dict[str, Fraction]:
     # Dollars for a million tokens are micro-dollars for one.
-    return {kind: dollars(said[kind], kind) for kind in TOKEN_KINDS if kind in said}
+    return {kind: dollars(said[kind], kind) for kind in PARTS if kind in said}
 
 
 def _whole(value: object, name: str) -> int:

@@ -29,6 +29,14 @@ class GeminiProvider(Videos, Chat):
     auth: ClassVar[AuthScheme] = ApiKey("x-goog-api-key")
     price_table: ClassVar[str | None] = "prices.json"
     genai_prices_id: ClassVar[str | None] = "google"
+    # In Veo's own words a request can ask for several videos, other lengths and sizes, and none of the sound.
+    repriced_by: ClassVar[Mapping[str, tuple[object, ...]]] = {
+        "service_tier": ("auto", "default", "standard"),
+        "sampleCount": (1,),
+        "durationSeconds": (),
+        "resolution": (),
+        "generateAudio": (True,),
+    }
     # No status promises that no work began: Google documents 429 as a limit that was reached, and not as free of effects.
     notes: ClassVar[Mapping[str, str]] = {
         "create_character": "emulated",

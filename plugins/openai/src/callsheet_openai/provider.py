@@ -43,6 +43,7 @@ class OpenAIProvider(Videos, Realtime, Text):
     rejects_before_accepting: ClassVar[frozenset[int]] = frozenset({429})
     price_table: ClassVar[str | None] = "prices.json"
     genai_prices_id: ClassVar[str | None] = "openai"
+    repriced_by: ClassVar[Mapping[str, tuple[object, ...]]] = {"service_tier": ("auto", "default")}
     retired: ClassVar[Mapping[str, str]] = {
         "api.openai.com": "OpenAI shut its Videos API down on 2026-09-24; set base_url to a server that still serves it, or"
         " use another provider (`callsheet providers --operation generate_video`)",

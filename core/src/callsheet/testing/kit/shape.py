@@ -278,6 +278,8 @@ class ShapeTests(KitTests):
     def test_s14_prices(self, bench: Bench) -> None:
         """The table of prices, if there is one, can be read; each row has a source, a date, and prices of 0 or more.
 
+        What `repriced_by` names has a tuple of values.
+
         If this fails: a row that is not understood is no price at all, and neither is one of a table that was not
         installed: is the file part of the package?
         """
@@ -291,6 +293,8 @@ class ShapeTests(KitTests):
                     price_of(row, day)
             except Exception as error:
                 raise AssertionError(f"the price of {model}: {error}") from error
+        for word, values in bench.kind.repriced_by.items():
+            assert isinstance(values, tuple), f"repriced_by: {word}: a tuple of values is wanted, not {values!r:.60}"
 
 
 def _overridden(kind: type[Provider]) -> list[tuple[str, Any]]:
