@@ -230,6 +230,14 @@ def test_pauses_double_until_a_call_succeeds(steps: list[Any]) -> None:
             assert health.paused_until == was
 
 
+def test_a_pause_holds_for_who_would_be_probed() -> None:
+    health = Health()
+    for _ in range(2):
+        health.end("failed", 1000.0, probe=False, may_eject=True, retry_after=60.0)
+    assert (health.state(1002.0), health.state(1010.0), health.state(1061.0)) == ("ejected", "paused", "half-open")
+    assert [health.usable(now) for now in (1002.0, 1010.0, 1061.0)] == [False, False, True]
+
+
 @given(st.lists(st.booleans(), max_size=300))
 def test_a_budget_holds(wells: list[bool]) -> None:
     budget, spent = RetryBudget(), 0
