@@ -263,13 +263,13 @@ def test_all_are_dead() -> None:
     with World.of(config({"m": ["east/up", "west/up"]})) as world:
         world.router._budgets.default_factory = RetryBudget
         asked = 0
-        for _ in range(200):
+        for _ in range(60):  # of more, the bucket lets fewer through
             call = chat(world, "m")
             while call.asked is not None:
                 world.fail(call, "unsent")
             world.tick(0.1)
             asked += len(call.accounts)
-        assert asked <= 200 * (1 + SHARE) + ALWAYS + 1
+        assert asked <= 60 * (1 + SHARE) + ALWAYS + 1
 
 
 @pytest.mark.parametrize("strategy", ["shuffle", "least-busy", "lowest-latency", "priority"])
