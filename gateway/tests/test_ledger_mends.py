@@ -1,5 +1,5 @@
 """Where the ledger was wrong once: jobs that are late in the list, jobs of two owners, what is given back twice, hooks that
-refuse."""
+refuse, deletions that were half written down."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 from gateway.tests.odd import Odd, over
-from gateway.tests.till import ASKED, CHAT, Till, soon, till
+from gateway.tests.till import ASKED, CHAT, Till, entries, soon, till
 
 from callsheet import UnsupportedOperation, Video
 from callsheet.testing import FAKE_KEY, FakeUpstream, Fault
 from callsheet_gateway.budgets import Budgets
 from callsheet_gateway.ledger.charge import Charge
+from callsheet_gateway.ledger.jobs import Jobs
 from callsheet_gateway.ledger.ledger import Ledger
 from callsheet_gateway.ledger.reconciler import Reconciler
 from callsheet_gateway.state import State
@@ -281,3 +282,31 @@ def test_what_has_no_price_and_stays_unknown_is_told_of(shut: Till, caplog: pyte
         soon(lambda: shut.states() == ["unknown", "unknown"])
         assert shut.figures()['callsheet_unpriced_calls_total{provider="openai"}'] == 1
         assert shut.post("/chat/completions", CHAT).status_code == 200
+
+
+# Deletions that were half written down
+
+
+def test_a_deletion_without_what_it_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was killed after it had written down the one, and before the other."""
+    with till(tmp_path, polls_until_done=1) as house:
+        with house.open():
+            id = house.film().json()["id"]
+            house.wire.look_at(house.wire.book.entries[0].id)
+            with monkeypatch.context() as dying:
+                dying.setattr(Jobs, "seen", _breaks)
+                assert house.ask("DELETE", f"/videos/{id}").status_code == 500
+            assert house.states() == ["running"]
+        with house.open(**OFTEN):
+            assert house.one("settled")["cost"] == 400_000
+            assert house.ask("DELETE", f"/videos/{id}").status_code == 404
+
+
+def test_a_job_whose_account_is_gone_stays(shut: Till) -> None:
+    """More may be known of it when the account is back."""
+    with shut.open():
+        shut.film()
+    shut.config = {"model_list": entries(f"{shut.url}/elsewhere")}
+    with shut.open(**OFTEN):
+        time.sleep(0.6)
+        assert shut.states() == ["running"]

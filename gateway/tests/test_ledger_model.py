@@ -111,7 +111,8 @@ class Machine(RuleBasedStateMachine):
         self.counted = Counter[str]()
         models = SimpleNamespace(models=Models(), at=lambda *_: None, call=self.vendor)
         of_accounts = SimpleNamespace(of_provider=lambda _: ACCOUNT)
-        prices: Any = SimpleNamespace(of=lambda _: PRICE, at=lambda *_: PRICE, router=models)
+        asked_for: dict[str, Any] = {"of": lambda _: PRICE, "at": lambda *_: PRICE, "repriced": lambda *_: False}
+        prices: Any = SimpleNamespace(router=models, **asked_for)
         rows = Ledger(self.state.database).rows
         left = [
             charge for state in ("begun", "running", "unknown") for charge in rows.waiting(state, ["generate_video"])

@@ -20,7 +20,8 @@ from callsheet.routing import Deployment
 from callsheet_gateway.database import Statement
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.ledger.charge import Charge, State, place_of
-from callsheet_gateway.ledger.costs import LISTED, cost_of_text, cost_of_video, fitting, longest, promise
+from callsheet_gateway.ledger.costs import LISTED, REPRICED, cost_of_text, cost_of_video, fitting, longest, promise
+from callsheet_gateway.ledger.endings import GOES_ON, ending_of
 from callsheet_gateway.ledger.ledger import FAILURES, LOOKED_FOR, Ledger
 from callsheet_gateway.ledger.prices import Prices
 from callsheet_gateway.owned_ids import OwnedIds
@@ -34,7 +35,6 @@ log = logging.getLogger("callsheet.gateway")
 
 WRITTEN_FIRST = LISTED | {"create_character", "relay_sdp"}
 """The operations that are on the disk before they are sent: what they begin goes on without us."""
-GOES_ON = {"queued", "in_progress"}
 
 
 def prompt_hash(prompt: str) -> str:
@@ -67,13 +67,17 @@ class Billing:
             deployment = self._of_source(deployment, source)
         elif deployment.model is None:
             deployment = self._with_model(deployment)
-        price = self._price = self.prices.of(deployment)
+        account, price = deployment.account, self.prices.of(deployment)
+        repriced = self.prices.repriced(account.provider, self.request)
+        price = self._price = None if repriced else price
         charge, again = self.charge, self.charge is not None
         if charge is None:
             charge = self._new()
         else:
             self.ledger.release(charge, 0)
-        account = deployment.account
+            charge.asked.pop(REPRICED, None)
+        if repriced:
+            charge.asked[REPRICED] = True
         charge.provider, charge.account, charge.upstream_model = account.provider, account.id, _text(deployment.model)
         charge.model = self._called(deployment, None if source is not None else self.request.model)
         charge.bound = lambda: fitting(bound(price, self.operation, self.request))
@@ -134,12 +138,13 @@ class Billing:
             case Stream():
                 self._follow(result)
             case Document():
-                self._text_ended(result.raw.get("status"), result.raw.get("id"))
+                self._text_ended(self.record.call.usage, result.raw.get("status"), result.raw.get("id"))
             case RealtimeCall():
                 await self._called_up(result)
 
     def _follow(self, stream: Stream) -> None:
         id: str | None = None
+        ending = ending_of(self.request, self.record.call)
         if getattr(self.request, "background", None):
 
             def look(event: Event) -> None:
@@ -149,13 +154,13 @@ class Billing:
 
             stream.tap(look)
         # Of one that breaks off in the background the provider goes on.
-        stream.tap(on_end=lambda _error: self._text_ended("in_progress" if id is not None else None, id))
+        stream.tap(ending.look, lambda _error: self._text_ended(ending.usage, "in_progress", id))
 
-    def _text_ended(self, status: object, id: object) -> None:
+    def _text_ended(self, usage: Mapping[str, Any] | None, status: object, id: object) -> None:
         charge = self.charge
         if charge is None or charge.state != "begun":
             return
-        charge.usage, cost = cost_of_text(self._price, self.record.call.usage)
+        charge.usage, cost = cost_of_text(self._price, usage)
         if charge.usage is not None:
             self.record.cost = cost
             self._ends("settled", cost)

@@ -13,12 +13,14 @@ from callsheet.pricing import Price, Usage, charge_of_video, usage_of
 from callsheet.pricing.charges import SESSION_SECONDS, VIDEO
 from callsheet_gateway.ledger.charge import Charge
 
-__all__ = ["LISTED", "VIDEO", "cost_of_text", "cost_of_video", "fitting", "longest", "promise"]
+__all__ = ["LISTED", "REPRICED", "VIDEO", "applied", "cost_of_text", "cost_of_video", "fitting", "longest", "promise"]
 
 LISTED = VIDEO
 """The operations whose work can be found again in a provider's list."""
 _MOST = 10**15
 """A billion dollars. No call costs more; and the sums of a database's whole numbers end at some 9000 of them."""
+REPRICED = "repriced"
+"""Stands among what was asked where the request said something by which the vendor charges another price."""
 _COUNTS = tuple(one.name for one in fields(Usage))
 
 
@@ -35,10 +37,15 @@ def cost_of_text(price: Price | None, said: Mapping[str, Any] | None) -> tuple[d
     return counts, None if price is None else fitting(price.tokens(usage))
 
 
+def applied(charge: Charge, price: Price | None) -> Price | None:
+    """The price of its model, where that counts for a charge."""
+    return None if charge.asked.get(REPRICED) else price
+
+
 def promise(charge: Charge, price: Price | None, request: OperationRequest, video: Video) -> int | None:
     """What a job that was accepted will cost. It is kept with the charge: prices may change until it is done."""
     done = video.model_copy(update={"status": "completed"})
-    cost = fitting(charge_of_video(price, charge.operation, request, done))
+    cost = fitting(charge_of_video(applied(charge, price), charge.operation, request, done))
     charge.asked |= {"cost": cost, "basis": [video.seconds, video.size]}
     return cost
 
@@ -50,7 +57,7 @@ def cost_of_video(charge: Charge, price: Price | None, video: Video) -> int | No
     """
     if video.status == "failed" and (price is None or not price.charges_failed):
         return 0
-    asked = charge.asked
+    asked, price = charge.asked, applied(charge, price)
     seconds, size = asked.get("basis") or (None, None)
     as_promised = (video.seconds or seconds, video.size or size) == (seconds, size)
     if as_promised and asked.get("cost") is not None:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from attrs import define, field
 
@@ -20,11 +23,14 @@ from callsheet.account import Account
 from callsheet.ids import ManagedId
 from callsheet.models import ListVideos
 from callsheet.models.base import IdKind, OperationRequest
+from callsheet_gateway.database import Statement
 from callsheet_gateway.ledger.billing import prompt_hash
-from callsheet_gateway.ledger.charge import COLUMNS, Charge, place_of
+from callsheet_gateway.ledger.charge import Charge, place_of
 from callsheet_gateway.ledger.costs import LISTED, cost_of_video, promise
 from callsheet_gateway.ledger.ledger import Ledger
 from callsheet_gateway.ledger.prices import Prices
+from callsheet_gateway.ledger.siblings import Siblings
+from callsheet_gateway.ledger.turns import Turns
 from callsheet_gateway.state import State
 
 __all__ = ["Finder"]
@@ -78,12 +84,13 @@ class Finder:
     """By account: when its list may be asked for again, and the seconds after that, if it can't be had."""
     _looks: dict[str, tuple[int, float]] = field(factory=dict, init=False)
     """By charge: how many lists it was looked for in, and when the last one was asked for."""
+    turns: Turns = field(factory=Turns, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.started = self.ledger.clock()
 
     async def look(self) -> int:
-        """Ask each account where something is unknown for its list. How many unknown ones there are."""
+        """Have each account where something is unknown asked for its list. How many unknown ones there are."""
         now, by_account = self.ledger.clock(), defaultdict[tuple[str, str], list[Charge]](list)
         waiting = self.ledger.rows.waiting("unknown", LISTED)
         for charge in waiting:
@@ -91,16 +98,21 @@ class Finder:
                 by_account[charge.provider, charge.account].append(charge)
         known = {charge.id for charge in waiting}
         self._looks = {id: looks for id, looks in self._looks.items() if id in known}
-        for (provider, id), charges in by_account.items():
-            at, pause = self._next.get(id, (0.0, self.every))
-            if now < at or not any(self._due(charge) <= now for charge in charges):
-                continue
-            self._next[id] = now + pause, min(RAREST, pause * 2)
-            if (account := self._account(provider, id)) is not None and await self._ask(account, charges):
-                self._next[id] = now + self._first, self.every
-            elif now - min(charge.created_at for charge in charges) > GIVEN_UP_AFTER:
-                self._leave([charge for charge in charges if now - charge.created_at > GIVEN_UP_AFTER])
+        due = {
+            id: partial(self._look_at, provider, id, charges)
+            for (provider, id), charges in by_account.items()
+            if now >= self._next.get(id, (0.0, 0.0))[0] and any(self._due(charge) <= now for charge in charges)
+        }
+        await self.turns.take(due)
         return len(waiting)
+
+    async def _look_at(self, provider: str, id: str, charges: Sequence[Charge]) -> None:
+        now, (_, pause) = self.ledger.clock(), self._next.get(id, (0.0, self.every))
+        self._next[id] = now + pause, min(RAREST, pause * 2)
+        if (account := self._account(provider, id)) is not None and await self._ask(account, charges):
+            self._next[id] = now + self._first, self.every
+        else:
+            self._leave([charge for charge in charges if now - charge.created_at > GIVEN_UP_AFTER])
 
     async def _ask(self, account: Account, charges: Sequence[Charge]) -> bool:
         """Settle what an account's list tells. Whether there was one."""
@@ -111,57 +123,73 @@ class Finder:
         except UnsupportedOperation:
             self._leave(charges)
             return True
-        except CallsheetError as error:
+        except Exception as error:  # whatever it is, it is not for ever
             log.warning("the list of jobs at account %s can't be had: %s", account.id, type(error).__name__)
             return False
-        # From here on nothing waits: whatever was sent before the list was made has its row by now.
-        free = [video for video in videos if not self.ledger.rows.claimed(place_of(account.tag, video.id))]
-        groups = defaultdict[str, list[Charge]](list)
-        for charge in self.ledger.rows.waiting("unknown", LISTED):
+        # From here on nothing waits: whatever was sent before the list was made has its row by now. But rows go over from
+        # one state to the next meanwhile, and are read in this order, so that each is seen in one of them.
+        rows, siblings = self.ledger.rows, self._siblings(account)
+        under_way = list(filter(siblings.ordered, rows.waiting("begun", LISTED)))
+        unknown = list(filter(siblings.ordered, rows.waiting("unknown", LISTED)))
+        left = list(filter(siblings.ordered, rows.left_unknown(LISTED, since - TAKES_AT_MOST)))
+        free = [video for video in videos if not rows.claimed(*siblings.places(video.id))]
+        groups = defaultdict[object, list[Charge]](list)
+        for charge in unknown:
             if charge.account == account.id:
-                groups[charge.asked.get("prompt", "")].append(charge)
+                groups[charge.asked.get("prompt")].append(charge)
                 if asked_at >= self._ended(charge) + self._first:
                     self._looks[charge.id] = self._looks.get(charge.id, (0, 0.0))[0] + 1, asked_at
-        under_way = [one for one in self.ledger.rows.waiting("begun", LISTED) if one.account == account.id]
-        left = self._left_unknown(account, since - TAKES_AT_MOST)
+        awaited = {charge.asked.get("prompt") for charge in under_way}
         for prompt, group in groups.items():
-            self._decide(
-                account, group, free, left, {one.asked.get("prompt") for one in under_way} & {prompt}, asked_at
-            )
+            if prompt not in awaited:
+                with self._apart(account, group):
+                    self._decide(account, group, free, [*unknown, *left], asked_at)
         # What is another order's, by its prompt, is not what became of these.
-        others = [*under_way, *left, *(one for group in groups.values() for one in group)]
+        others = [*under_way, *unknown, *left]
         for group in groups.values():
-            if not any(_fits(charge, video) for charge in group for video in free):
-                for charge in group:
-                    if self._is_certain(charge, asked_at):
-                        self._void_or_leave(charge, free, others)
+            with self._apart(account, group):
+                if not any(_fits(charge, video) for charge in group for video in free):
+                    for charge in group:
+                        if self._is_certain(charge, asked_at):
+                            self._void_or_leave(charge, free, others)
         return True
 
+    @contextmanager
+    def _apart(self, account: Account, group: Sequence[Charge]) -> Iterator[None]:
+        """Leave charges with which something goes wrong, so that the others go on."""
+        try:
+            yield
+        except sqlite3.Error:
+            raise  # none of theirs
+        except Exception as error:
+            # Its words may hold anything. What was changed of the charges so far is nowhere but here.
+            log.error("what became of jobs at account %s can't be told: %s", account.id, type(error).__name__)  # noqa: TRY400
+            self._leave([row for charge in group if (row := self.ledger.rows.by_id(charge.id)) is not None])
+
     def _decide(
-        self,
-        account: Account,
-        group: list[Charge],
-        free: list[Video],
-        left: list[Charge],
-        under_way: Set[object],
-        asked_at: float,
+        self, account: Account, group: list[Charge], free: list[Video], unknown: list[Charge], asked_at: float
     ) -> None:
         """Settle unknown jobs of which there are some in the list.
 
-        `group` are all at an account with one prompt that are still looked for, the oldest first; `left` those, of any
-        prompt, that are not any more.
+        `group` are all at an account with one prompt that are still looked for, the oldest first; `unknown` all that may
+        be in the list, of any prompt and account, also those that are not looked for any more.
         """
         fit = [video for video in free if any(_fits(charge, video) for charge in group)]
-        if not fit or under_way or not all(self._looks.get(charge.id) for charge in group):
+        if not fit or not all(self._looks.get(charge.id) for charge in group):
             return
         fit.sort(key=lambda video: video.created_at or 0)
         in_order = len(fit) == len(group) and all(map(_fits, group, fit))
         owner = group[0].owner
-        # Not where two owners had the same idea: nobody gets to see what may be another one's.
-        rivals = [one for one in (*group, *left) if one.owner != owner]
+        # Not where two owners had the same idea: nobody gets to see what may be another one's. Nor where two accounts
+        # were asked for the same: each would find it.
+        rivals = [one for one in unknown if (one.owner, one.account) != (owner, account.id)]
         if in_order and not any(_fits(rival, video) for rival in rivals for video in fit):
-            for charge, video in zip(group, fit, strict=True):
-                self._adopt(account, charge, video)
+            # Each before any: a group of which one job is odd is left, all of it.
+            adopted = [
+                (charge, self._adopted(account, charge, video)) for charge, video in zip(group, fit, strict=True)
+            ]
+            for charge, kept in adopted:
+                self.ledger.settle(charge, kept)
         elif len(fit) >= len(group) or all(self._is_certain(charge, asked_at) for charge in group):
             self._leave(group)
 
@@ -179,18 +207,8 @@ class Finder:
             charge.turn("void", self.ledger.clock())
             self.ledger.settle(charge)
 
-    def _left_unknown(self, account: Account, since: float) -> list[Charge]:
-        """The charges of an account that nobody looks for any more, though nobody knows what became of them."""
-        marks = ", ".join("?" * len(LISTED))
-        sql = (
-            f"SELECT {', '.join(COLUMNS)} FROM charges WHERE state IN ('begun', 'running', 'unknown')"  # noqa: S608
-            " AND state = 'unknown' AND settled_at IS NOT NULL AND account = ? AND created_at >= ?"
-            f" AND operation IN ({marks})"  # our own words, and question marks
-        )
-        return [Charge.of_row(row) for row in self.ledger.database.read(sql, account.id, since, *LISTED)]
-
-    def _adopt(self, account: Account, charge: Charge, video: Video) -> None:
-        """The job is this charge's: its owner finds it in his list."""
+    def _adopted(self, account: Account, charge: Charge, video: Video) -> Statement:
+        """The job is this charge's. What writes down that its owner finds it in his list."""
         managed, codec = ManagedId("video", account.tag, video.id), self.state.codecs.owned_by(charge.owner)
         changes = {"id": codec.encode("video", account.tag, video.id)}
         if (source := video.remixed_from_video_id) is not None:
@@ -209,7 +227,7 @@ class Finder:
         document = video.model_copy(update=changes).wire()
         if charge.model is not None:
             document["model"] = charge.model
-        self.ledger.settle(charge, self.state.resources.kept(managed, charge.owner, charge.model, document))
+        return self.state.resources.kept(managed, charge.owner, charge.model, document)
 
     def _leave(self, charges: Sequence[Charge]) -> None:
         """Nobody will know: they count with the most that they can have cost."""
@@ -239,6 +257,9 @@ class Finder:
                 return found
             after = page.data[-1].id
         raise CallsheetError(f"more than {PAGES * A_PAGE} jobs")
+
+    def _siblings(self, account: Account) -> Siblings:
+        return Siblings.of(account, (backend.deployment.account for backend in self.client.router.models.backends()))
 
     @property
     def _first(self) -> float:

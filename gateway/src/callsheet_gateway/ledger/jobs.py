@@ -15,9 +15,9 @@ from callsheet.ids import ManagedId
 from callsheet.models import Document
 from callsheet.models.base import OperationRequest
 from callsheet.routing import CallRecord
-from callsheet_gateway.ledger.billing import GOES_ON
 from callsheet_gateway.ledger.charge import Charge, State, place_of
-from callsheet_gateway.ledger.costs import VIDEO, cost_of_text, cost_of_video, fitting
+from callsheet_gateway.ledger.costs import VIDEO, applied, cost_of_text, cost_of_video, fitting
+from callsheet_gateway.ledger.endings import GOES_ON, Ending
 from callsheet_gateway.ledger.ledger import Ledger
 from callsheet_gateway.ledger.prices import Prices
 from callsheet_gateway.owned_ids import OwnedIds
@@ -53,7 +53,8 @@ class Jobs:
         elif isinstance(result, Document):
             self.response(self._open(ids, str(result.raw.get("id")), {"responses"}), result.raw)
         elif charges := self._open(ids, request.response_id, {"responses"}):  # type: ignore[attr-defined]  # a GetResponse
-            result.tap(on_end=lambda _error: self._followed(charges, call))
+            ending = Ending(call)
+            result.tap(ending.look, lambda _error: self._followed(charges, ending))
 
     def video(self, charges: Iterable[Charge], video: Video) -> None:
         """A job that was seen at its end."""
@@ -74,7 +75,7 @@ class Jobs:
             return
         for charge in charges:
             price = self.prices.at(charge.provider, charge.account, charge.upstream_model)
-            charge.usage, cost = cost_of_text(price, raw.get("usage"))
+            charge.usage, cost = cost_of_text(applied(charge, price), raw.get("usage"))
             if charge.usage is None:
                 self.lost(charge)
             else:
@@ -102,9 +103,9 @@ class Jobs:
         charge.turn(state, self.ledger.clock(), cost)
         self.ledger.settle(charge, was_final=was_final)
 
-    def _followed(self, charges: list[Charge], call: CallRecord) -> None:
-        if call.usage is not None:
-            self.response(charges, {"usage": call.usage})
+    def _followed(self, charges: list[Charge], ending: Ending) -> None:
+        if ending.usage is not None:
+            self.response(charges, {"usage": ending.usage})
 
     def _open(self, ids: OwnedIds, id: str, operations: Iterable[str]) -> list[Charge]:
         try:

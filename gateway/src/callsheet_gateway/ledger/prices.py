@@ -9,6 +9,7 @@ from attrs import define, field
 
 from callsheet import ConfigurationError, UnknownProvider
 from callsheet.account import Account
+from callsheet.models.base import OperationRequest
 from callsheet.pricing import Price, PriceBook
 from callsheet.routing import Deployment, Router
 from callsheet.urls import origin
@@ -44,6 +45,10 @@ class Prices:
         if deployment.prices and (own := self._stated(deployment)) is not None:
             return own
         return self._vendors(deployment)
+
+    def repriced(self, provider: str, request: OperationRequest) -> bool:
+        """Whether a request says something by which its vendor charges another price."""
+        return self._book.repriced(provider, request)
 
     def at(self, provider: str | None, account: str | None, model: str | None) -> Price | None:
         """What a model costs at an account, by their names."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -20,6 +22,7 @@ from callsheet.routing import CallRecord
 from callsheet_gateway.ledger.charge import Charge
 from callsheet_gateway.ledger.costs import VIDEO
 from callsheet_gateway.ledger.finder import Finder
+from callsheet_gateway.ledger.turns import Turns
 from callsheet_gateway.owned_ids import OwnedIds
 from callsheet_gateway.principal import Principal
 from callsheet_gateway.records import recorded
@@ -32,8 +35,9 @@ __all__ = ["Reconciler", "reconciling"]
 log = logging.getLogger("callsheet.gateway")
 
 AT_ONCE = 4
+"""Looks under way at one account."""
 A_ROUND = 64
-"""Looks at most before the others have their turn."""
+"""Looks at one account at most before the others have their turn."""
 PATIENCE = 30.0
 """Seconds that one look may take."""
 RAREST = 600.0
@@ -51,6 +55,7 @@ class Reconciler:
     finder: Finder = field(init=False)
     _next: dict[str, float] = field(factory=dict, init=False)
     _misses: dict[str, int] = field(factory=dict, init=False)
+    _turns: Turns = field(factory=Turns, init=False)
 
     def __attrs_post_init__(self) -> None:
         face = self.face
@@ -58,26 +63,26 @@ class Reconciler:
 
     async def run(self) -> None:
         """Go on until cancelled."""
-        async with asyncio.TaskGroup() as all_of_them:  # a provider that hangs holds up one of them
-            for work in (self.look, self.finder.look, self.end_calls):
-                all_of_them.create_task(self._again_and_again(work))
+        try:
+            async with asyncio.TaskGroup() as all_of_them:
+                for work in (self.look, self.finder.look, self.end_calls):
+                    all_of_them.create_task(self._again_and_again(work))
+        finally:
+            await self._turns.end()
+            await self.finder.turns.end()
 
     async def look(self) -> int:
-        """Look at the jobs that are due. How many there are, due or not."""
+        """Begin to look at the jobs that are due. How many there are, due or not."""
         face, now = self.face, self.face.ledger.clock()
         running = face.ledger.rows.waiting("running", [*VIDEO, "responses"])
         known = {charge.id for charge in running}
         self._next = {id: at for id, at in self._next.items() if id in known}
         self._misses = {id: count for id, count in self._misses.items() if id in known}
-        due = [one for one in running if now >= self._next.get(one.id, one.created_at + self.every)]
-        doors = asyncio.Semaphore(AT_ONCE)
-
-        async def one(charge: Charge) -> None:
-            async with doors:
-                if not face.drain.over:
-                    await self._look_at(charge)
-
-        await asyncio.gather(*(one(charge) for charge in due[:A_ROUND]))
+        due = defaultdict[str, list[Charge]](list)
+        for one in running:
+            if now >= self._next.get(one.id, one.created_at + self.every):
+                due[one.account or ""].append(one)
+        await self._turns.take({id: partial(self._look_at_all, charges[:A_ROUND]) for id, charges in due.items()})
         return len(running)
 
     async def end_calls(self) -> int:
@@ -90,6 +95,16 @@ class Reconciler:
                     charge.turn("settled", now, charge.most())
                     ledger.settle(charge)
         return count
+
+    async def _look_at_all(self, charges: Sequence[Charge]) -> None:
+        doors = asyncio.Semaphore(AT_ONCE)
+
+        async def one(charge: Charge) -> None:
+            async with doors:
+                if not self.face.drain.over:
+                    await self._look_at(charge)
+
+        await asyncio.gather(*map(one, charges))
 
     async def _look_at(self, charge: Charge) -> None:
         face, jobs = self.face, self.face.jobs
@@ -105,7 +120,11 @@ class Reconciler:
             )
         except (NotFoundError, UnsupportedOperation) as error:
             if isinstance(error, NotFoundError) and not call.attempts:
-                return  # its account is not configured any more
+                # Nobody was asked: its account is not configured any more - or it was deleted, and the gateway killed
+                # before it had written down what that makes it cost.
+                if video and charge.place is not None and face.ledger.rows.deleted(charge.place):
+                    jobs.done([charge])
+                return
             self._misses[charge.id] = self._misses.get(charge.id, 0) + 1
             if isinstance(error, UnsupportedOperation) or self._misses[charge.id] >= MISSES:
                 # It was accepted, and may have been done: that it is gone proves nothing to the contrary.

@@ -51,10 +51,16 @@ class Charges:
         """Those at a place that have not come to their end."""
         return self._found(f"place = ? AND {_OPEN}", place)
 
-    def claimed(self, place: str) -> bool:
-        """Whether something of ours is at a place, or was."""
-        sql = "SELECT 1 FROM charges WHERE place = ? UNION ALL SELECT 1 FROM resources WHERE place = ? LIMIT 1"
-        return bool(self.database.read(sql, place, place))
+    def claimed(self, *places: str) -> bool:
+        """Whether something of ours is at one of some places, or was."""
+        at = f"place IN ({_marks(places)})"
+        sql = f"SELECT 1 FROM charges WHERE {at} UNION ALL SELECT 1 FROM resources WHERE {at} LIMIT 1"  # noqa: S608
+        return bool(self.database.read(sql, *places, *places))
+
+    def deleted(self, place: str) -> bool:
+        """Whether what was at a place was deleted."""
+        sql = "SELECT 1 FROM resources WHERE place = ? AND deleted_at IS NOT NULL LIMIT 1"
+        return bool(self.database.read(sql, place))
 
     def model_at(self, place: str) -> str | None:
         """What the provider calls the model of what was made at a place; None if that is not known."""
@@ -64,9 +70,14 @@ class Charges:
     def waiting(self, state: str, operations: Iterable[str], limit: int = 10_000) -> list[Charge]:
         """Those in a state that somebody still has to look at, the oldest first."""
         names = [*operations]
-        marks = ", ".join("?" * len(names))
-        condition = f"state = ? AND operation IN ({marks}) ORDER BY created_at, rowid LIMIT ?"
+        condition = f"state = ? AND operation IN ({_marks(names)}) ORDER BY created_at, rowid LIMIT ?"
         return list(self._rows(f"{_WAITING} AND {condition}", state, *names, limit))
+
+    def left_unknown(self, operations: Iterable[str], since: float) -> list[Charge]:
+        """Those that nobody looks for any more, though nobody knows what became of them; begun from a time on."""
+        names = [*operations]
+        condition = "state = 'unknown' AND settled_at IS NOT NULL AND created_at >= ?"
+        return list(self._found(f"{_OPEN} AND {condition} AND operation IN ({_marks(names)})", since, *names))
 
     def left_behind(self, process: str) -> list[Charge]:
         """Those that another run of the gateway had begun, and of which it has not said what became of them."""
@@ -83,3 +94,7 @@ class Charges:
     def _rows(self, where: str, *values: Any) -> Iterator[Charge]:
         rows = self.database.read(f"SELECT {_NAMES} FROM {where}", *values)  # noqa: S608
         return (Charge.of_row(row) for row in rows)
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
