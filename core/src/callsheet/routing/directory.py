@@ -92,13 +92,14 @@ class Directory:
         configured account, or the embedded provider's.
         """
         name = request.model
-        for said in [*(targets or ()), name]:
-            if said is not None and "*" in said and provider is None:
-                raise NotFoundError(
-                    f"there is no model {said!r:.80}: a * stands for names, and is none",
-                    code="model_not_found",
-                    param="model" if said == name else "target_model_names",
-                )
+        if provider is None:
+            for said in (name or "", *(targets or ())):
+                if "*" in said:
+                    raise NotFoundError(
+                        f"there is no model {said!r:.80}: a * stands for names, and is none",
+                        code="model_not_found",
+                        param="model" if said == name else "target_model_names",
+                    )
         if targets:
             if name is not None or provider is not None:
                 raise BadRequestError(
@@ -149,8 +150,7 @@ class Directory:
         self, operation: Operation, request: OperationRequest, target: Target, name: str, home: Account | None
     ) -> Route:
         """A route through a group, or through its part at the account where what the request refers to lives."""
-        targets, only = [target], None
-        at = _accounts_of(targets)
+        targets, only, at = [target], None, target[0].accounts
         if home is not None:
             only = home.id
             if home.id not in at:
@@ -162,7 +162,11 @@ class Directory:
             targets += [found for each in after if (found := self.models.find(each)) is not None and found != target]
             stays = _what_lives_somewhere(request)
             # An ephemeral key may have been minted wherever the name leads.
-            reach = _accounts_of(targets) if stays == "ephemeral_key" else at
+            reach = (
+                {id: each for group, _ in targets for id, each in group.accounts.items()}
+                if stays == "ephemeral_key"
+                else at
+            )
             if stays is not None and len(reach) > 1:
                 raise _lives_somewhere(stays, name, reach)
             looks = not operation.billable and not operation.takes_model
@@ -230,12 +234,6 @@ class Directory:
         if not rest:
             raise ConfigurationError(f"model '{model}' names no model: '{prefix}/' must be followed by one")
         return self.accounts.of_provider(prefix), rest
-
-
-def _accounts_of(targets: Sequence[Target]) -> dict[str, Account]:
-    return {
-        backend.deployment.account.id: backend.deployment.account for group, _ in targets for backend in group.backends
-    }
 
 
 def _what_lives_somewhere(request: OperationRequest) -> str | None:

@@ -15,6 +15,7 @@ from operator import attrgetter, itemgetter
 
 from attrs import define, field
 
+from callsheet.account import Account
 from callsheet.routing.backend import Backend, Lease
 from callsheet.routing.policy import Strategy
 
@@ -66,6 +67,8 @@ class Group:
     backends: tuple[Backend, ...]
     strategy: Strategy = "shuffle"
     _shares: list[_Shares] = field(init=False, repr=False)
+    accounts: dict[str, Account] = field(init=False, repr=False)
+    """Where they are, by the accounts' ids."""
     counts_tokens: bool = field(init=False)
     """Whether it matters how many tokens a call has."""
     _parts: dict[str, Group | None] = field(factory=dict, init=False, repr=False)
@@ -77,6 +80,7 @@ class Group:
         ordered = sorted(enumerate(self.backends), key=lambda pair: self._order(*pair))
         tiers = [[backend for _, backend in tier] for _, tier in groupby(ordered, lambda pair: self._order(*pair))]
         self._shares = [_Shares(tier) for tier in tiers]
+        self.accounts = {one.deployment.account.id: one.deployment.account for one in self.backends}
         self.counts_tokens = any(backend.deployment.tpm is not None for backend in self.backends)
 
     def may_eject(self) -> bool:
@@ -136,10 +140,13 @@ class Group:
             )
 
         for shares in self._shares:
+            if len(shares.backends) == 1:
+                yield from filter(fits, shares.backends)
+                continue
             if self.strategy in {"least-busy", "lowest-latency"}:
                 yield from filter(fits, self._compared(shares.backends, now))
             else:
-                for _ in range(_TRIES if len(shares.backends) > 1 else 0):
+                for _ in range(_TRIES):
                     if fits(backend := shares.one()):
                         yield backend
             yield from shares.in_any_order(fits)

@@ -119,6 +119,8 @@ class Route:
 
     def _met(self, part: str | None) -> list[Backend]:
         """Those that were tried, as the model that this part makes of theirs."""
+        if not self._tried:  # as nearly always
+            return []
         return [
             backend for backend, tried in self._tried if tried == part or "*" not in (backend.deployment.model or "")
         ]
