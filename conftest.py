@@ -1,8 +1,16 @@
 """For all tests: no example has to be quick. Speed is measured by bench/, never by a test on a busy machine."""
 
 import gc
+import os
+import sys
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
+
+# Where Python is told to keep no bytecode, every worker and every process that a test starts compiles all it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("callsheet", deadline=None)
 settings.load_profile("callsheet")
@@ -12,3 +20,12 @@ def pytest_collection_finish() -> None:
     """Leak tests collect garbage often: ten thousand collected tests need not be looked through each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """And neither need be what the files before have imported, cached and reported."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()

@@ -145,6 +145,7 @@ def install() -> None:
 def start(command: list[str]) -> int:
     """Run a command with .venv first on the path."""
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # else hundreds of processes each compile what they import
     program = shutil.which(command[0], path=env["PATH"])
     if program is None:
         print(f"{command[0]}: no such command in .venv.\n\n{__doc__}", file=sys.stderr)

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from gateway.tests.serving import BUNNY, CLIP
 
 av = pytest.importorskip("av")
 np = pytest.importorskip("numpy")
@@ -18,8 +19,6 @@ from callsheet import (  # noqa: E402
     UnknownProvider,
     UnsupportedOperation,
 )
-
-CLIP = Path(__file__).parent.parent / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
 
 
 def clip(path: Path, seconds: float, width: int, height: int) -> Path:
@@ -73,7 +72,7 @@ def refused(call, *words, kind=BadRequestError, param=None):
         pytest.param(b"", ["0 bytes"], id="0 bytes"),
         pytest.param(b"GIF89a" + b"x" * 500, ["MP4"], id="not an MP4"),
         pytest.param(b"#EXTM3U\n#EXTINF:3,\nhttp://127.0.0.1:1/a.ts\n", ["MP4"], id="a playlist"),
-        pytest.param(CLIP.read_bytes()[:20_000], ["cut off", "75 frames"], id="truncated"),
+        pytest.param(BUNNY.read_bytes()[:20_000], ["cut off", "75 frames"], id="truncated"),
     ],
 )
 def test_what_is_no_clip(client, content, words):
@@ -99,7 +98,7 @@ def test_a_clip_of_101_megabytes_is_not_read_to_its_end(client):
 
     def chunks():
         nonlocal read
-        yield CLIP.read_bytes()[:1000]
+        yield BUNNY.read_bytes()[:1000]
         while read < 400:
             read += 1
             yield bytes(1024 * 1024)

@@ -4,9 +4,9 @@ posts' own snippets, which are async.)"""
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-CLIP = Path(__file__).parent.parent / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
+from gateway.tests.serving import CLIP
+
 TWINS = """
 import time
 from callsheet.compat.litellm import (

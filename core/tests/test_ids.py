@@ -11,7 +11,7 @@ from callsheet.errors import APIResponseValidationError, NotFoundError
 from callsheet.ids import KINDS, MAX_UPSTREAM_BYTES, IdCodec, ManagedId
 
 ALPHABET = set(string.ascii_letters + string.digits + "-_")
-many = settings(max_examples=1000, deadline=None)
+many = settings(max_examples=200, deadline=None)
 kinds = st.sampled_from(KINDS)
 tags = st.binary(min_size=8, max_size=8)
 upstreams = st.text(st.characters(), min_size=1, max_size=512).filter(

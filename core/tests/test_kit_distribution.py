@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.metadata import distributions
-from pathlib import Path
 
 import pytest
 from core.tests.kit_mutants_unseen import ACME
 from core.tests.kit_runner import complaint
+from core.tests.test_cli.test_new_provider import CACHE
 
 from callsheet.testing.kit.bench import Bench
 
@@ -77,7 +77,7 @@ def installed(tmp_path, monkeypatch):
         [owner] = [one for one in distributions(path=[str(tmp_path)]) if one.name == "kitx"]
         [point] = owner.entry_points
         bench = Bench("kitx", kind, None, point)
-        bench.cache = Path(tmp_path).parent / "mypy"
+        bench.cache = CACHE
         return bench
 
     yield install

@@ -16,8 +16,10 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # it ships no types
 from attrs import evolve, frozen
 
-CLIP = Path(__file__).parents[2] / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
-"""Big Buck Bunny, (c) Blender Foundation, CC BY 3.0: see CREDIT.txt beside it."""
+CLIP = Path(__file__).parent / "disc-720p-2s.mp4"
+"""A red disc that moves: a character out of five pictures is cut in a fifth of the time that a real film takes."""
+BUNNY = Path(__file__).parents[2] / "plugins/local/src/callsheet_local/media/bunny-720p-3s.mp4"
+"""A real film. Big Buck Bunny, (c) Blender Foundation, CC BY 3.0: see CREDIT.txt beside it."""
 MASTER = "sk-cs-master-of-the-tests-0123456789"
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from gateway.tests.films import SMALL, film
 from gateway.tests.leftovers import Held, nothing_more
-from gateway.tests.serving import CLIP, serving
+from gateway.tests.serving import BUNNY, serving
 
 TIMES = 3
 SDP = {"content-type": "application/sdp"}
@@ -176,7 +176,7 @@ def test_the_video_of_an_edit(refused, path):
     wrong(400, "invalid_form", "video", "twice", files=twice)
     no_film = [("video", ("film.mp4", b"no film")), *parts(*fields.items())]
     wrong(400, "video_not_mp4", "video", "not an MP4", files=no_film)
-    cut = [("video", ("film.mp4", CLIP.read_bytes()[:100_000])), *parts(*fields.items())]
+    cut = [("video", ("film.mp4", BUNNY.read_bytes()[:100_000])), *parts(*fields.items())]
     wrong(400, "video_truncated", "video", "cut off", files=cut)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from attrs import frozen
 from gateway.tests.films import film, finished
-from gateway.tests.serving import CLIP
+from gateway.tests.serving import BUNNY
 from plugins.local.tests.peer import Peer
 
 from callsheet.operations import OPERATIONS
@@ -74,7 +74,7 @@ class Shell:
 
 @pytest.fixture
 def shell(gateway, tmp_path):
-    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    shutil.copy(BUNNY, tmp_path / "clip.mp4")
     return Shell(gateway, tmp_path)
 
 

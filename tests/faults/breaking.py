@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 from attrs import frozen
@@ -221,11 +220,6 @@ def keep_places(patch: Patch) -> None:
     patch(backend.Lease, "release", lambda *_, **__: None)
 
 
-def ask_when_it_is_late(patch: Patch) -> None:
-    """The next deployment is asked though the call's time is up."""
-    patch(retry, "time", SimpleNamespace(monotonic=lambda: 0.0))
-
-
 def _cell(fault: str, operation: str, accept: str = "", always: bool = True, provider: str = "openai") -> Cell:
     return Cell(provider, fault, operation, accept, "sync", always)
 
@@ -273,5 +267,4 @@ BREAKS: tuple[Break, ...] = (
     Break(let_ids_wander, _two("23 500", "video get"), "I9 pinned"),
     Break(share_keys, _two("23 500", "chat", "", False), "O4 secret: another account was shown sk-canary"),
     Break(keep_places, _two("24 502", "responses"), "O6 leak: 1 calls are under way"),
-    Break(ask_when_it_is_late, _two("10 slow body", "responses"), "O8 health: deployment 1"),
 )

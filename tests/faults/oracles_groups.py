@@ -31,6 +31,8 @@ def of_groups(record: Record, attempts: int) -> Iterator[str]:
     order = [0, 1, 1] if cell.topology == "two" else [0, 1, 2]
     if cell.number > 6 and record.sides != order[: len(record.sides)]:
         yield f"I4 attempts: at the deployments {record.sides}, {order} is the order"
+    if cell.always and len(record.sides) > attempts:
+        yield f"I4 attempts: {len(record.sides)} deployments were asked, and there is time and leave for {attempts}"
     yield from _health(record, min(attempts, 3))
 
 
