@@ -10,7 +10,7 @@ from core.tests import stepped
 from core.tests.offers import OFFER
 from core.tests.stepped import Call, World
 from core.tests.test_routing_groups import ACCOUNTS, chat, config
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callsheet import (
@@ -210,6 +210,7 @@ def test_who_can_not_be_ejected_is_passed_over_ever_longer() -> None:
 
 
 @given(st.lists(st.sampled_from(["throttled", "failed", "good", 0.5, 3.0, 80.0]), max_size=30))
+@example(["failed", "failed", 3.0, "throttled", 3.0, "throttled"])
 def test_pauses_double_until_a_call_succeeds(steps: list[Any]) -> None:
     health, now, paused = Health(), 1000.0, 0
     for step in steps:
@@ -220,12 +221,11 @@ def test_pauses_double_until_a_call_succeeds(steps: list[Any]) -> None:
         health.end(step, now, probe=False, may_eject=False)
         if step == "good":
             paused = 0
-        elif step == "throttled" and now >= was:
-            assert health.paused_until == now + min(60.0, 2.0**paused)
-            paused += 1
-        elif step == "failed" and now >= was and health.failures >= 2:
-            assert health.paused_until == now + min(300.0, 5.0 * 2.0**paused)
-            paused += 1
+        elif step == "throttled" or health.failures >= 2:
+            first, most = (1.0, 60.0) if step == "throttled" else (5.0, 300.0)
+            longer = now >= was
+            assert health.paused_until == max(was, now + min(most, first * 2.0 ** (paused * longer)))
+            paused += longer
         else:
             assert health.paused_until == was
 

@@ -81,10 +81,14 @@ def test_each_call_has_its_row_and_the_bill_is_covered(house: Till, call: str) -
         assert told(answer), (fault.name, answer.text)
         assert fault.happened, fault.name
         asked += 1
-    soon(lambda: all(row["state"] in FINAL and row["settled_at"] is not None for row in house.charges()), 30.0)
+
+    def all_final() -> bool:
+        rows = house.charges()[before:]
+        over = all(row["state"] in FINAL and row["settled_at"] is not None for row in rows)
+        return over and len({row["request_id"] for row in rows}) == asked
+
+    soon(all_final, 30.0)
     rows = house.charges()[before:]
-    requests = {row["request_id"] for row in rows}
-    assert len(requests) == asked
     if document.get("store", True) and "messages" not in document:
         assert len(rows) == asked  # nothing that may have begun was sent again: one row each
     bill, settled = house.wire.book.bill(), house.sum()

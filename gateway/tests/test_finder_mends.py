@@ -16,6 +16,7 @@ from gateway.tests.till import Till, soon, till
 
 from callsheet import ProviderSettings, Video
 from callsheet.account import Account
+from callsheet.ids import ManagedId
 from callsheet.testing import FAKE_KEY, Fault
 from callsheet_gateway.database import Database
 from callsheet_gateway.ledger import finder, turns
@@ -344,7 +345,7 @@ def test_a_job_that_can_not_be_taken_down_holds_up_no_other(
 
 
 def test_of_two_jobs_one_of_which_is_odd_none_is_taken_down(shut: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode, seen = finder.ManagedId, list[str]()
+    encode, seen = ManagedId, list[str]()
 
     def fails_once(kind: Any, tag: bytes, id: str) -> Any:
         seen.append(id)

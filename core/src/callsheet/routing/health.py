@@ -101,10 +101,11 @@ class Health:
         self.paused_until = max(self.paused_until, until)
 
     def _pause_longer(self, now: float, first: float, most: float) -> None:
-        """Pause it, longer than the last time. Calls that were under way when it was paused say nothing new."""
+        """Pause it, longer than the last time; where it is paused already, for what calls that were under way have met, not."""
+        times = 0
         if now >= self.paused_until:
-            self.pause(now + min(most, first * 2.0 ** min(self.pauses, 30)))
-            self.pauses += 1
+            times, self.pauses = min(self.pauses, 30), self.pauses + 1
+        self.pause(now + min(most, first * 2.0**times))
 
     def release(self) -> None:
         """Let calls go there again, whatever was."""
