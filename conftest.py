@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,9 @@ from hypothesis import settings
 # Where Python is told to keep no bytecode, every worker and every process that a test starts compiles all it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# And each `callsheet check` that a test runs has mypy read the standard library anew, if it is not told where that was kept.
+os.environ.setdefault("MYPY_CACHE_DIR", str(Path(__file__).parent / ".pytest_cache" / "mypy-of-tests"))
 
 settings.register_profile("callsheet", deadline=None)
 settings.load_profile("callsheet")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import traceback
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -50,7 +52,8 @@ class KitTests:
             wire = _wire(named) if cls.wire is None and named is not None else cls.wire
             bench = _bench(name, cls.provider, wire)
             cache: pytest.Cache | None = getattr(config, "cache", None)
-            bench.cache = cache.mkdir("callsheet-mypy") if cache is not None else None
+            told = os.environ.get("MYPY_CACHE_DIR")  # as mypy itself heeds it
+            bench.cache = Path(told) if told else cache.mkdir("callsheet-mypy") if cache is not None else None
             cls._benches[cls, name] = bench
         return cls._benches[cls, name]
 
