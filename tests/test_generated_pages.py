@@ -54,7 +54,6 @@ def copy(tmp_path):
     ],
 )
 def test_a_page_that_is_not_current_is_told(copy, script, old, new):
-    assert run(copy, script).returncode == 0
     page = copy / SCRIPTS[script]
     before = page.read_text(encoding="utf-8")
     assert old in before

@@ -2,6 +2,7 @@
 the core and the gateway, and called by its name from a program, the command line and over HTTP - and `callsheet check`.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -85,8 +86,19 @@ class Place:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean environment with the core, the gateway, the OpenAI plugin, and two new providers."""
-    folder = tmp_path_factory.mktemp("new")
+    """A clean environment with the core, the gateway, the OpenAI plugin, and two new providers: one for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "new-providers"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            folder.mkdir()
+            make_environment(folder)
+            (folder / "made").touch()
+    return folder / "venv" / "bin" / "python"
+
+
+def make_environment(folder: Path) -> None:
     made = []
     for words in NEW:
         command = [sys.executable, "-m", "callsheet.cli", "new-provider", *words, "--to", str(folder), "--quiet"]
@@ -96,7 +108,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ThreadPoolExecutor(2) as pool:
         wheels = [*pool.map(lambda source: wheel(source, folder), [*(ROOT / name for name in OURS), *made])]
     names = needed(ROOT / "core", "cli", "testing") + needed(ROOT / "gateway") + needed(ROOT / "plugins" / "openai")
-    return clean_environment(folder / "venv", wheels, names)
+    clean_environment(folder / "venv", wheels, names)
 
 
 @pytest.fixture
