@@ -20,12 +20,13 @@ from callsheet import (
     ListVideos,
     MissingCredentials,
     NotFoundError,
+    RelaySDP,
 )
 from callsheet.io import Sent
 from callsheet.operations import OPERATIONS
 from callsheet.routing.budget import ALWAYS, SHARE, TO_WELL, RetryBudget
 from callsheet.routing.directory import Directory
-from callsheet.routing.health import Health
+from callsheet.routing.health import Health, HealthPolicy
 
 ONE_AND_ANOTHER = {"m": "east/up", "n": "west/up"}
 KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
@@ -56,7 +57,10 @@ def test_what_lives_at_one_account_is_not_shown_to_what_it_falls_back_to(failure
 
 
 def test_an_ephemeral_key_is_shown_nowhere_that_the_name_may_lead_to() -> None:
-    with World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]})) as world:
+    with (
+        World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]})) as world,
+        patch.object(Directory, "_offers", lambda *_: True),
+    ):
         call = world.begin("relay_sdp", model="m", sdp=OFFER.decode(), ephemeral_key="ek_of_west")
         assert isinstance(call.error, BadRequestError)
         assert call.error.param == "ephemeral_key"
@@ -125,6 +129,36 @@ def test_what_is_left_of_anothers_time_speaks_against_nobody() -> None:
         assert (east.health.failures, west.health.failures) == (1, 0)
 
 
+def test_who_had_nearly_all_of_the_time_is_judged_by_it() -> None:
+    """Though it was not the first to be asked."""
+    with World.of(config({"m": ["east/up", "west/up"]})) as world:
+        call = chat(world, "m")
+        world.fail(call, "unsent")
+        assert call.accounts == ["east", "west"]
+        world.tick(600)
+        world.fail(call, "timeout")
+        assert [one.health.failures for one in world.router.models.backends()] == [1, 1]
+
+
+def test_a_long_cooldown_is_no_shorter_for_who_can_not_be_ejected() -> None:
+    for may_eject in (False, True):
+        health = Health(HealthPolicy(1, 600.0))
+        health.end("failed", 0.0, probe=False, may_eject=may_eject)
+        assert not health.usable(400.0)
+        assert health.usable(700.0)
+
+
+def test_an_ephemeral_key_heeds_only_what_can_take_it() -> None:
+    """What the name falls back to does no calls: so there is but one account that it may be of."""
+    offers = {"plain": {"relay_sdp", "chat_completions"}, "polite": {"chat_completions"}}
+    models = {"m": "far/up", "n": "west/up"}
+    with World.of(config(models, fallbacks={"m": ["n"]})) as world:
+        with patch.object(Directory, "_offers", lambda _, provider, operation: operation in offers[provider]):
+            request = RelaySDP.model_validate({"model": "m", "sdp": OFFER.decode(), "ephemeral_key": "ek_1"})
+            route = world.router.route(OPERATIONS["relay_sdp"], request, None, None, None)
+        assert (route.only, len(route.targets)) == ("far", 1)
+
+
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
 def test_refused_content_is_final_whatever_its_status(status: int) -> None:
     refused = stepped._status(status, APIError, "content_filter")
@@ -161,7 +195,7 @@ def test_a_star_is_no_name_in_target_model_names() -> None:
 
 
 def test_a_model_at_an_account_has_one_price_by_any_name() -> None:
-    def entry(name: str, info: dict[str, Any] | None = None, **prices: float) -> dict[str, Any]:
+    def entry(name: str, info: dict[str, Any] | None = None, **prices: Any) -> dict[str, Any]:
         params = {"model": "polite/up", "account_id": "east", **prices}
         return {"model_name": name, "litellm_params": params, "model_info": info or {}}
 
@@ -173,6 +207,14 @@ def test_a_model_at_an_account_has_one_price_by_any_name() -> None:
         for name in ("inside", "resold", "third"):
             [one] = world.router.models.deployments(name)
             assert (dict(one.prices), one.info["base_model"]) == (cheap, "b")
+    said: list[dict[str, Any]] = [
+        {"input_cost_per_token": "2e-06"},
+        {"input_cost_per_token": 0.000002, "output_cost_per_token": 1},
+    ]
+    with World.of(of(*(entry(f"m{number}", {"team": number}, **one) for number, one in enumerate(said)))) as world:
+        ones = [world.router.models.deployments(name)[0] for name in ("m0", "m1")]
+        assert [float(one.prices["input_cost_per_token"]) for one in ones] == [0.000002] * 2
+        assert [one.prices["output_cost_per_token"] for one in ones] == [1, 1]
     for odd in (entry("b", input_cost_per_token=0.25), entry("b", {"base_model": "other"})):
         with pytest.raises(ConfigurationError, match="another price under another name") as wrong:
             World.of(of(entry("a", {"base_model": "b"}, **cheap), odd)).__enter__()

@@ -1,12 +1,17 @@
 """What goes wrong, as OpenAI's clients expect to be told."""
 
+import asyncio
 import json
 import time
+from contextlib import nullcontext
 
 import pytest
 from gateway.tests.odd import Odd, over
 
 from callsheet import errors as e
+from callsheet_gateway.errors import ErrorAnswers
+from callsheet_gateway.guard import Guard
+from callsheet_gateway.limits import UnderWay
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,32 @@ def test_a_bug_says_nothing_of_itself(http, monkeypatch, caplog):
     assert "sk-secret" not in answer.text
     [line] = [record.getMessage() for record in caplog.records if record.name == "callsheet.gateway"]
     assert line.startswith(f"{answer.headers['x-request-id']} POST '/v1/videos': ZeroDivisionError at test_errors.py:")
+
+
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ZeroDivisionError("sk-secret"), "internal_error"), (e.APIConnectionError("cut", sent=True, code="cut"), "cut")],
+)
+def test_what_fails_when_the_answer_has_begun_is_taken_down(caplog, error, code, more):
+    """It can't be told any more; not even that is left where all of the answer was sent."""
+
+    async def app(scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": more})
+        raise error
+
+    async def nothing(*_message):
+        return {"type": "http.request"}
+
+    told = []
+    guard = Guard(ErrorAnswers(app), admitted=UnderWay("requests"), told=[told.append])
+    scope = {"type": "http", "method": "GET", "path": "/", "scheme": "http", "headers": [(b"host", b"127.0.0.1")]}
+    with pytest.raises(type(error)) if more else nullcontext():
+        asyncio.run(guard(scope, nothing, nothing))
+    assert [record.error for record in told] == [code]
+    assert ("ZeroDivisionError at test_errors.py" in caplog.text) == (code == "internal_error")
+    assert "sk-secret" not in caplog.text
 
 
 def test_a_bug_does_not_cut_the_next_request_off(http, monkeypatch):

@@ -376,3 +376,23 @@ def test_a_list_that_nobody_can_read_is_not_asked_for_for_ever(
         assert final(shut) == ["unknown"]
         assert "RuntimeError" in caplog.text
         assert "whatever" not in caplog.text
+
+
+@pytest.mark.parametrize("second", ["ours", "other"])
+def test_what_was_ordered_with_a_key_that_was_changed_since(
+    shut: Till, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    """Another key is another account; the job of the first is nobody else's for that."""
+    for number, name in enumerate(("old", "new")):
+        monkeypatch.setenv(f"KEY_{number}", FAKE_KEY)
+        params = {"model": "openai/sora-2", "api_base": shut.url, "api_key": f"os.environ/KEY_{number}"}
+        entry = {"model_name": name, "litellm_params": params, "model_info": {"base_model": "sora-2"}}
+        shut.config = {"model_list": [entry]}
+        with shut.open(**OFTEN):
+            if name == "old":
+                assert shut.post("/videos", {"model": "old", "prompt": "A fox"}, second).status_code == 200
+                continue
+            shut.wire.fail("POST /videos", Fault.reset_before_headers())
+            assert shut.post("/videos", {"model": "new", "prompt": "A fox"}).status_code >= 500
+            soon(lambda: shut.charges()[1]["state"] == "void", 15.0)
+            assert [row["place"] is None for row in shut.charges()] == [False, True]

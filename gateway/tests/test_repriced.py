@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from gateway.tests.till import ASKED, CHAT, MASTER, Till, soon, till
 
+from callsheet_gateway.ledger.prices import Prices
 from callsheet_openai import OpenAIProvider
 
 FAST: dict[str, Any] = {"service_tier": "priority"}
@@ -52,3 +54,13 @@ def test_what_is_settled_later_has_none_either(house: Till, monkeypatch: pytest.
     house.film(seconds="4")
     soon(lambda: house.states() == ["settled"] * 3)
     assert [row["cost"] for row in house.charges()] == [None, None, 400_000]
+
+
+def test_what_fails_at_once_is_not_free_where_failures_are_paid(house: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenAIProvider, "repriced_by", {"seconds": ("4",)})
+    of = Prices.of
+    monkeypatch.setattr(Prices, "of", lambda self, one: (price := of(self, one)) and evolve(price, charges_failed=True))
+    house.wire.polls_until_done = 0
+    house.wire.fail_job()
+    house.film(seconds="8")
+    assert house.one("settled")["cost"] is None

@@ -23,6 +23,7 @@ from callsheet.config_accounts import AccountMaker
 from callsheet.config_routing import check_names, routing_of
 from callsheet.config_values import Place, is_reference, resolved
 from callsheet.errors import ConfigurationError
+from callsheet.pricing.amounts import dollars
 from callsheet.pricing.price import PRICE_FIELDS, Price
 from callsheet.routing.accounts import Accounts
 from callsheet.routing.deployment import LIMITS, Deployment
@@ -34,6 +35,7 @@ Config = Mapping[str, Any]
 _SECTIONS = ("accounts", "models", "model_list", "aliases", "routing", "environment_variables")
 _THEIRS = ("general_settings", "litellm_settings", "router_settings", "callback_settings")
 _ENTRY = ("model_name", "litellm_params", "model_info")
+_BASE = "base_model"
 _MODEL = ("account", "model", "info", *LIMITS, *PRICE_FIELDS)
 
 
@@ -90,12 +92,13 @@ def with_variables(config: Config, environ: Mapping[str, str] | None = None) -> 
 @frozen
 class _Reading:
     """One reading of a configuration. `found` are the model names so far, `costs` what was said of the price of a model at an
-    account: prices, and other information, under whichever name."""
+    account, under whichever name: prices, and the `base_model` whose prices it has.
+    """
 
     maker: AccountMaker
     environ: Mapping[str, str]
     found: dict[str, list[Deployment]]
-    costs: dict[tuple[str, str | None], tuple[Mapping[str, Any], Mapping[str, Any]]] = field(factory=dict, init=False)
+    costs: dict[tuple[str, str | None], dict[str, Any]] = field(factory=dict, init=False)
 
     def accounts(self, place: Place, entries: object) -> None:
         what = "a list of mappings, each with a 'provider',"
@@ -207,19 +210,32 @@ class _Reading:
         model = deployment.model or ""
         if model.count("*") > (1 if "*" in name else 0):
             raise place.error("a * in the model stands for what the one in the name does: there must be one in both")
-        prices, info = self.costs.get(_at(deployment), ({}, {}))
-        base, other = deployment.info.get("base_model"), info.get("base_model")
-        if (prices and deployment.prices and deployment.prices != prices) or (base and other and base != other):
+        said = {**deployment.prices, **_base(deployment)}
+        known = self.costs.setdefault(_at(deployment), {})
+        if any(_amount(known[name]) != _amount(value) for name, value in said.items() if name in known):
             raise place.error(
                 "the same model at the same account has another price under another name: it costs the same by any name"
             )
-        self.costs[_at(deployment)] = deployment.prices or prices, {**info, **deployment.info}
+        known |= said
         self.found.setdefault(name, []).append(deployment)
 
     def priced(self, deployment: Deployment) -> Deployment:
         """A deployment with all that was said of its price."""
-        prices, info = self.costs[_at(deployment)]
-        return evolve(deployment, prices=prices, info={**info, **deployment.info})
+        costs = dict(self.costs[_at(deployment)])
+        base = {_BASE: costs.pop(_BASE)} if _BASE in costs else {}
+        return evolve(deployment, prices=costs, info={**deployment.info, **base})
+
+
+def _base(deployment: Deployment) -> dict[str, Any]:
+    return {_BASE: base} if (base := deployment.info.get(_BASE)) else {}
+
+
+def _amount(value: object) -> object:
+    """What can be compared: YAML reads 2e-06 as a text."""
+    try:
+        return dollars(value, "")
+    except ValueError:
+        return value
 
 
 def _at(deployment: Deployment) -> tuple[str, str | None]:

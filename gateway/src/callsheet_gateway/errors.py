@@ -163,7 +163,10 @@ class ErrorAnswers:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if scope["type"] != "http" or record_in(scope).first_byte is not None:
+            if scope["type"] != "http":
                 raise
             answer = next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
-            await answer(scope, error)(scope, receive, send)
+            response = answer(scope, error)  # which takes it down, also where nobody can be told any more
+            if record_in(scope).first_byte is not None:
+                raise
+            await response(scope, receive, send)

@@ -22,8 +22,7 @@ class FixedPaths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._apps.get(scope["path"]) if scope["type"] == "http" else None
         if app is None:
-            app, scope["app"] = (
-                self._router,
-                self,
-            )  # where there is one Starlette raises its errors: else it answers them
+            # Where there is an app Starlette raises its errors; else it answers them in its own way.
+            app = self._router
+            scope["app"] = self
         await app(scope, receive, send)

@@ -121,8 +121,8 @@ class Guard:
             remember(scope, ending())
             await error_response(ending())(scope, watched, with_id)
         except Exception:
-            # Starlette raises a bug once more after it was answered and logged. From here it would reach the server, which
-            # then cuts the connection that it has just promised to keep: under the client's next request.
+            # It was taken down. What fails behind a whole answer would make the server cut the connection that it has just
+            # promised to keep: under the client's next request.
             if not answered_in_full:
                 raise
         finally:

@@ -159,7 +159,8 @@ class Directory:
                 return Route([], (name,), fixed=Deployment(home, request.model))  # which says that it can't
         else:
             after = self.models.routing.fallbacks.after((name, target[0].name))
-            targets += [found for each in after if (found := self.models.find(each)) is not None and found != target]
+            others = (found for each in after if (found := self._found(operation.name, each)) is not None)
+            targets += [(group, part) for group, part in others if (group.name, part) != (target[0].name, target[1])]
             stays = _what_lives_somewhere(request)
             # An ephemeral key may have been minted wherever the name leads.
             reach = (
@@ -176,9 +177,8 @@ class Directory:
                 )
             if stays is not None or looks:
                 only = next(iter(at))
-        if (able := self._able(operation.name, target)) is None:
-            able, targets = target, [target]  # the first place there is will say that it can't
-        targets = [able, *(fit for each in targets[1:] if (fit := self._able(operation.name, each)) is not None)]
+        able = self._able(operation.name, target)
+        targets = [target] if able is None else [able, *targets[1:]]  # the first place there is will say that it can't
         tokens = estimated_tokens(request) if any(group.counts_tokens for group, _ in targets) else 0
         return Route(targets, (name, target[0].name), only, tokens, find=partial(self._found, operation.name))
 

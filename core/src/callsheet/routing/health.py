@@ -34,6 +34,11 @@ class HealthPolicy:
     cooldown: float = 5.0
     max_cooldown: float = 300.0
 
+    @property
+    def longest(self) -> float:
+        """Seconds."""
+        return max(self.max_cooldown, self.cooldown)
+
 
 @define(eq=False)
 class Health:
@@ -92,7 +97,7 @@ class Health:
             if (probe and ejected) or (not ejected and may_eject and too_many):
                 self._eject(now)
             elif not ejected and too_many:  # enough are left alone; but what the group falls back to may be well
-                self._pause_longer(now, self.policy.cooldown, self.policy.max_cooldown)
+                self._pause_longer(now, self.policy.cooldown, self.policy.longest)
         if retry_after is not None and outcome in {"throttled", "failed"}:
             self.pause(now + min(retry_after, MAX_PAUSE))
 
@@ -116,10 +121,9 @@ class Health:
             return
         if self.ejected_until is None and now - self._healthy_since > _FORGIVEN:
             self.ejections = 0
-        first, most = self.policy.cooldown, max(self.policy.max_cooldown, self.policy.cooldown)
-        longest = min(most, first * 2.0 ** min(self.ejections, 30))
+        seconds = min(self.policy.longest, self.policy.cooldown * 2.0 ** min(self.ejections, 30))
         # Jitter, so that many gateways do not come back to it in the same moment.
-        self.ejected_until = now + longest * random.uniform(0.8, 1.0)  # noqa: S311  no secret
+        self.ejected_until = now + seconds * random.uniform(0.8, 1.0)  # noqa: S311  no secret
         self.ejections += 1
         self.all_ejections += 1
 

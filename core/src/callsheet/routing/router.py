@@ -84,12 +84,14 @@ class Router(Directory):
         budget = self._budgets[place_of_budget]
         idempotency_key = new_idempotency_key()
         deadline: float | None = None
+        whole = 0.0
 
         def new_io(place: Place) -> IO:
-            nonlocal deadline
+            nonlocal deadline, whole
             account = place.deployment.account
             if deadline is None:
-                deadline = time.monotonic() + (account.settings.timeout if timeout is None else timeout)
+                whole = account.settings.timeout if timeout is None else timeout
+                deadline = time.monotonic() + whole
             record.provider, record.account, record.model = account.provider, account.id, place.deployment.model
             try:
                 dispatcher = self.accounts.dispatcher(account)
@@ -120,7 +122,7 @@ class Router(Directory):
                 result = self._finished(result, io, account, codec)
             except BaseException as error:
                 if lease is not None:
-                    self._judge(lease, error, io, own_key=_own_key(asked), hurried=hurried)
+                    self._judge(lease, error, io, own_key=_own_key(asked), hurried=hurried, whole=whole)
                 raise
             self._follow(result, lease, io, record)
             return result
@@ -134,15 +136,17 @@ class Router(Directory):
             _say_managed_ids(error, known)
             raise
 
-    def _judge(self, lease: Lease, error: BaseException, io: IO, *, own_key: bool, hurried: bool) -> None:
-        """Take down what a failure tells of a deployment, and let others have its place."""
+    def _judge(self, lease: Lease, error: BaseException, io: IO, *, own_key: bool, hurried: bool, whole: float) -> None:
+        """Take down what a failure tells of a deployment, and let others have its place. `whole`: the seconds that the call
+        was given, all attempts together.
+        """
         now = time.monotonic()
         if isinstance(error, APIError):
             own_model = "*" not in (lease.backend.deployment.model or "")
             outcome = outcome_of(error, own_key=own_key, own_model=own_model)
             if isinstance(error, APITimeoutError):
-                later = io.meta.attempts > 1  # what is left of the time is not what the deployment was given
-                too_soon = (hurried or later) and (error.sent or now >= io.deadline)
+                given_little = io.deadline - lease.began < whole / 2  # another one had used up most of it
+                too_soon = (hurried or given_little) and (error.sent or now >= io.deadline)
                 if too_soon or error.code == "pool_timeout":
                     outcome = "neutral"  # the caller was in too much of a hurry, or has too much under way
             lease.judge(outcome, now, error.retry_after)

@@ -20,7 +20,16 @@ from callsheet.routing import Deployment
 from callsheet_gateway.database import Statement
 from callsheet_gateway.errors import Refused
 from callsheet_gateway.ledger.charge import Charge, State, place_of
-from callsheet_gateway.ledger.costs import LISTED, REPRICED, cost_of_text, cost_of_video, fitting, longest, promise
+from callsheet_gateway.ledger.costs import (
+    LISTED,
+    REPRICED,
+    applied,
+    cost_of_text,
+    cost_of_video,
+    fitting,
+    longest,
+    promise,
+)
 from callsheet_gateway.ledger.endings import GOES_ON, ending_of
 from callsheet_gateway.ledger.ledger import FAILURES, LOOKED_FOR, Ledger
 from callsheet_gateway.ledger.prices import Prices
@@ -69,7 +78,7 @@ class Billing:
             deployment = self._with_model(deployment)
         account, price = deployment.account, self.prices.of(deployment)
         repriced = self.prices.repriced(account.provider, self.request)
-        price = self._price = None if repriced else price
+        self._price, most = price, None if repriced else price
         charge, again = self.charge, self.charge is not None
         if charge is None:
             charge = self._new()
@@ -80,7 +89,7 @@ class Billing:
             charge.asked[REPRICED] = True
         charge.provider, charge.account, charge.upstream_model = account.provider, account.id, _text(deployment.model)
         charge.model = self._called(deployment, None if source is not None else self.request.model)
-        charge.bound = lambda: fitting(bound(price, self.operation, self.request))
+        charge.bound = lambda: fitting(bound(most, self.operation, self.request))
         self.ledger.reserve(charge)
         if self.operation not in WRITTEN_FIRST:
             self.ledger.put(charge)
@@ -160,7 +169,7 @@ class Billing:
         charge = self.charge
         if charge is None or charge.state != "begun":
             return
-        charge.usage, cost = cost_of_text(self._price, usage)
+        charge.usage, cost = cost_of_text(applied(charge, self._price), usage)
         if charge.usage is not None:
             self.record.cost = cost
             self._ends("settled", cost)

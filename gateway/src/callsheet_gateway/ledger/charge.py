@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from attrs import asdict, define, field, fields
 
-__all__ = ["COLUMNS", "MAY_FOLLOW", "OPEN", "Charge", "State", "place_of"]
+__all__ = ["COLUMNS", "MAY_FOLLOW", "OPEN", "Charge", "State", "id_at", "place_of"]
 
 State = Literal["begun", "running", "settled", "void", "unknown"]
 OPEN = frozenset({"begun", "running", "unknown"})
@@ -108,3 +108,8 @@ COLUMNS = tuple(one.name for one in fields(Charge) if one.name != "bound")
 def place_of(account: bytes, upstream: str) -> str:
     """Where something lives, and what it is called there: an account's tag, and the provider's id."""
     return f"{account.hex()}:{upstream.encode('utf-8', 'surrogatepass').hex()}"
+
+
+def id_at(place: str | None) -> str:
+    """The part of a place that is the provider's id."""
+    return (place or "").partition(":")[2]

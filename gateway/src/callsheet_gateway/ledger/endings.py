@@ -58,6 +58,8 @@ class ChatEnding(Ending):
     answers: int = 1
     _finished: set[str] = field(factory=set, init=False)
     _before: Event | None = field(default=None, init=False)
+    _spoken: bool = field(default=False, init=False)
+    """Whether there was anything of an answer: some begin with an empty chunk."""
 
     def look(self, event: Event) -> None:
         """Look at a chunk, of which the call's usage was taken already."""
@@ -71,7 +73,9 @@ class ChatEnding(Ending):
             return
         both = [*_choices(self._before), *choices]
         self._finished |= {str(one.get("index", 0)) for one in both if one.get("finish_reason")}
-        self._told, self._before, self.over = usage, None, not choices or len(self._finished) >= self.answers
+        self._spoken = self._spoken or self._before is not None or bool(self._finished) or any(map(_says_more, choices))
+        ends = not choices and self._spoken
+        self._told, self._before, self.over = usage, None, ends or len(self._finished) >= self.answers
 
 
 def ending_of(request: OperationRequest, call: CallRecord) -> Ending:

@@ -25,7 +25,7 @@ from callsheet.models import ListVideos
 from callsheet.models.base import IdKind, OperationRequest
 from callsheet_gateway.database import Statement
 from callsheet_gateway.ledger.billing import prompt_hash
-from callsheet_gateway.ledger.charge import Charge, place_of
+from callsheet_gateway.ledger.charge import Charge, id_at, place_of
 from callsheet_gateway.ledger.costs import LISTED, cost_of_video, promise
 from callsheet_gateway.ledger.ledger import Ledger
 from callsheet_gateway.ledger.prices import Prices
@@ -132,7 +132,13 @@ class Finder:
         under_way = list(filter(siblings.ordered, rows.waiting("begun", LISTED)))
         unknown = list(filter(siblings.ordered, rows.waiting("unknown", LISTED)))
         left = list(filter(siblings.ordered, rows.left_unknown(LISTED, since - TAKES_AT_MOST)))
-        free = [video for video in videos if not rows.claimed(*siblings.places(video.id))]
+        # Also what was ordered by an account that is gone, with a key that was changed since.
+        taken = {id_at(one.place) for one in rows.placed(LISTED, since - TAKES_AT_MOST) if siblings.ordered(one)}
+        free = [
+            video
+            for video in videos
+            if id_at(place_of(b"", video.id)) not in taken and not rows.claimed(*siblings.places(video.id))
+        ]
         groups = defaultdict[object, list[Charge]](list)
         for charge in unknown:
             if charge.account == account.id:

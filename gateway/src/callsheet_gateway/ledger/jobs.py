@@ -87,6 +87,7 @@ class Jobs:
         for charge in charges:
             price = self.prices.at(charge.provider, charge.account, charge.upstream_model)
             until, answered = charge.asked.get("until", now), charge.asked.get("answered", charge.created_at)
+            price = applied(charge, price)
             seconds = charge.asked["seconds"] = round(max(0.0, min(now, until) - answered), 3)
             self._settle(charge, "settled", None if price is None else fitting(price.session(seconds)))
 

@@ -73,6 +73,12 @@ class Charges:
         condition = f"state = ? AND operation IN ({_marks(names)}) ORDER BY created_at, rowid LIMIT ?"
         return list(self._rows(f"{_WAITING} AND {condition}", state, *names, limit))
 
+    def placed(self, operations: Iterable[str], since: float) -> list[Charge]:
+        """Those begun from a time on of which it is known where their work is."""
+        names = [*operations]
+        condition = f"place IS NOT NULL AND created_at >= ? AND operation IN ({_marks(names)})"
+        return list(self._found(condition, since, *names))
+
     def left_unknown(self, operations: Iterable[str], since: float) -> list[Charge]:
         """Those that nobody looks for any more, though nobody knows what became of them; begun from a time on."""
         names = [*operations]
