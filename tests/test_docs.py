@@ -49,8 +49,6 @@ OF_A_FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 
 def text_of(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
-    if page == ROOT / "docs" / "cli.md":
-        text = text.replace("callsheet demo --out", "callsheet demo --seconds 1 --out")  # test_demo has it in full
     if page in BIG_FILMS:
         text = text.replace('size="1280x720"', 'size="320x180"')
     return OF_A_FILE.sub("", text) if page == TUTORIAL else text
