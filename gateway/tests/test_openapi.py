@@ -1,4 +1,6 @@
-"""Our description of the API, and two hundred requests made from it for each operation (a hundred for the gateway's own), at a gateway that asks for keys."""
+"""Our description of the API, and requests made from it, at a gateway that asks for keys: two hundred for each operation,
+and half as many for what is the gateway's own.
+"""
 
 import jsonschema_rs
 import pytest
