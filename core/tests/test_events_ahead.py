@@ -137,3 +137,11 @@ def test_a_source_that_knows_nothing_of_it_has_none() -> None:
     stream = Stream(source)
     assert finish(anext(stream)).raw == "1"
     assert stream.ready() == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "document"),
+    [('{"a": 1}', {"a": 1}), ("[1]", {}), ("null", {}), ("[DONE]", {}), ("{", {}), ("[" * 100_000, {}), ("", {})],
+)
+def test_the_document_of_an_event_is_an_object_in_any_case(raw, document):
+    assert Event("message", raw).document == document

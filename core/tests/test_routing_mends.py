@@ -221,33 +221,24 @@ def test_a_model_at_an_account_has_one_price_by_any_name() -> None:
         assert wrong.value.at == ("model_list", 1)
 
 
-def test_a_fallback_is_asked_however_long_a_model_is_at_its_limit() -> None:
-    with World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]}, retries=0)) as world:
+@pytest.mark.parametrize(
+    ("failure", "hint", "retries", "calls", "apart"), [("429", 0.0, 0, 200, 1.5), ("500", None, 2, 100, 6)]
+)
+def test_a_fallback_is_asked_however_long_a_model_fails(
+    failure: str, hint: float | None, retries: int, calls: int, apart: float
+) -> None:
+    """The pauses of who is at its limit grow, and of who can't be ejected: a budget is not used up by asking it again."""
+    with World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]}, retries=retries)) as world:
         world.router._budgets.default_factory = RetryBudget
         asked = 0
-        for _ in range(200):
+        for _ in range(calls):
             call = chat(world, "m")
             if call.accounts == ["east"]:
                 asked += 1
-                world.fail(call, "429", 0.0)
+                world.fail(call, failure, hint)
             world.answer(call, 0)
             assert call.error is None
-            world.tick(1.5)
-        assert asked < 15  # the pauses grow
-
-
-def test_who_can_not_be_ejected_is_passed_over_ever_longer() -> None:
-    with World.of(config(ONE_AND_ANOTHER, fallbacks={"m": ["n"]})) as world:
-        world.router._budgets.default_factory = RetryBudget
-        asked = 0
-        for _ in range(100):
-            call = chat(world, "m")
-            if call.accounts == ["east"]:
-                asked += 1
-                world.fail(call, "500")
-            world.answer(call, 0)
-            assert call.error is None
-            world.tick(6)
+            world.tick(apart)
         assert asked < 15
 
 

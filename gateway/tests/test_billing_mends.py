@@ -212,6 +212,16 @@ def test_charges_that_nobody_looks_at_are_not_gone_through(tmp_path: Path) -> No
     database.close()
 
 
+def end(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(20)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
 def second(data_dir: Path, *words: str, **env: str) -> subprocess.Popen[str]:
     """`callsheet serve` on a data directory, which is not waited for."""
     return subprocess.Popen(
@@ -250,13 +260,7 @@ def test_a_second_gateway_waits_for_the_first(tmp_path: Path, how: signal.Signal
         first.wait(20)
         assert '"base_url"' in other.stdout.readline()
     finally:
-        for process in (first, other):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait(20)
-            for pipe in (process.stdout, process.stderr):
-                if pipe is not None:
-                    pipe.close()
+        end(first, other)
     assert other.returncode == 0
 
 
@@ -279,13 +283,7 @@ def test_who_connects_to_a_gateway_that_waits_is_served_later(tmp_path: Path) ->
             client.settimeout(20)
             assert client.recv(12) == b"HTTP/1.1 200"
     finally:
-        for process in (first, other):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            process.wait(20)
-            for pipe in (process.stdout, process.stderr):
-                if pipe is not None:
-                    pipe.close()
+        end(first, other)
 
 
 def test_a_second_gateway_gives_up(tmp_path: Path) -> None:

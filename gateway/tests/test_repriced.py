@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from gateway.tests.test_ledger_later import ring
 from gateway.tests.till import ASKED, CHAT, MASTER, Till, soon, till
 
 from callsheet_gateway.ledger.prices import Prices
@@ -64,3 +65,12 @@ def test_what_fails_at_once_is_not_free_where_failures_are_paid(house: Till, mon
     house.wire.fail_job()
     house.film(seconds="8")
     assert house.one("settled")["cost"] is None
+
+
+def test_a_call_that_was_repriced_has_no_price_when_it_is_hung_up(house: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenAIProvider, "repriced_by", {"session": ()})
+    id = ring(house)
+    house.now[0] += 60
+    assert house.ask("POST", f"/realtime/calls/{id}/hangup").status_code == 200
+    row = house.one("settled")
+    assert (row["cost"], row["asked"]["seconds"] >= 60) == (None, True)

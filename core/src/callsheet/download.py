@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from attrs import define
 
 from callsheet.errors import APIConnectionError, APIStatusError
+from callsheet.file_lock import locked
 from callsheet.stream import Download
 
 __all__ = ["OnBytes", "save"]
@@ -102,16 +103,11 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 def _locked(file: BinaryIO) -> bool:
-    """Lock a file for as long as it is open; False where another call has it, or the system has no such locks."""
+    """Lock a file for as long as it is open; False where another call has it, or its place knows no locks."""
     try:
-        import fcntl
-    except ImportError:
-        return True  # Windows: two downloads to one place are not told apart there
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return locked(file)
     except OSError:
         return False
-    return True
 
 
 async def save(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import define, field
 
@@ -97,7 +97,7 @@ class Checked(ReadsAhead):
 
         A response that failed is none: it says so in `response.failed`, its last event.
         """
-        data = _decoded(event)
+        data = event.document
         inner = data.get("error")
         # Among responses' events a tool may tell of an error of its own, by an event of its own type.
         told = bool(inner) and (self._kind == "chat" or data.get("type", "error") == "error")
@@ -112,17 +112,9 @@ def _named(event: Event) -> Event:
     """The event with its type, for servers that say it in the data only."""
     if event.type != "message":
         return event
-    data = _decoded(event)
+    data = event.document
     kind = data.get("type")
     return Event(kind, event.raw) if isinstance(kind, str) else event
-
-
-def _decoded(event: Event) -> dict[str, Any]:
-    try:
-        data = event.data
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 async def _no_stream(answer: ByteStream, media_type: str, make_error: MakeError) -> APIError:

@@ -57,6 +57,15 @@ class Event:
         """The decoded JSON; ValueError if it is none. Numbers are read as `Reply.json` does."""
         return decode(self.raw)
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The decoded JSON object, each time it is asked; an empty one where the data is none, or can't be read."""
+        try:
+            data = self.data
+        except (ValueError, RecursionError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
     @classmethod
     def of(cls, type: str, document: object) -> Event:
         return cls(type, encode(document).decode())

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from callsheet import ConfigurationError
 from callsheet.data_home import data_home
+from callsheet.file_lock import locked
 from callsheet_gateway.budgets import Budgets
 from callsheet_gateway.database import Database
 from callsheet_gateway.kept_answers import Answers
@@ -68,18 +69,10 @@ def alone_in(folder: Path, patience: float, waits: Callable[[], None]) -> Iterat
 
 
 def _locked(file: int) -> bool:
-    """Lock an open file; False where another process has it."""
     try:
-        import fcntl
-    except ImportError:
-        return True  # Windows: that two gateways share a directory is not seen there
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return locked(file)
     except OSError as error:
         raise ConfigurationError(f"the data directory can't be locked: {error.strerror}") from None
-    return True
 
 
 @frozen

@@ -161,10 +161,7 @@ def failure(error: Exception, scope: Scope) -> dict[str, Any]:
 
 def _number_of(event: Event | None) -> int:
     """An event's sequence number, -1 where there is none."""
-    try:
-        number = event.data.get("sequence_number") if event else None
-    except (ValueError, AttributeError):
-        number = None
+    number = event.document.get("sequence_number") if event is not None else None
     return number if isinstance(number, int) else -1
 
 
@@ -189,11 +186,8 @@ def with_model(stream: Stream, name: Callable[[str], str | None]) -> Stream:
             theirs, named = found[0], encode(name(decode(found[1].encode()))).decode()
             ours = raw[: found.start(1)] + named
             return Event(event.type, ours + rest)
-        try:
-            document = event.data
-        except (ValueError, RecursionError):
-            return event
-        inner = document.get("response", document) if isinstance(document, dict) else None
+        document = event.document
+        inner = document.get("response", document)
         if not isinstance(inner, dict) or not isinstance(inner.get("model"), str) or not inner["model"]:
             return event
         inner["model"] = name(inner["model"])

@@ -16,7 +16,7 @@ from callsheet.pricing.price import Price
 from callsheet.pricing.table import own, price_of, rows_of
 from callsheet.registry import Registry
 
-__all__ = ["PriceBook"]
+__all__ = ["PriceBook", "undated"]
 
 log = logging.getLogger("callsheet.pricing")
 
@@ -24,6 +24,11 @@ KEPT = 4096
 """Answers kept. Names of models come from callers, who can think of any number of them."""
 _SNAPSHOT = re.compile(r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 _Key = tuple[str, str | None, str | None]
+
+
+def undated(model: str) -> str:
+    """A model's name without the date of a snapshot: `gpt-5.4` for `gpt-5.4-2026-03-05`."""
+    return _SNAPSHOT.sub("", model)
 
 
 @define
@@ -82,7 +87,7 @@ class PriceBook:
         if not name:
             return None
         table = self._table(provider, today)
-        return table.get(name) or table.get(_SNAPSHOT.sub("", name)) or self._elsewhere(provider, name)
+        return table.get(name) or table.get(undated(name)) or self._elsewhere(provider, name)
 
     def _table(self, provider: str, today: date) -> dict[str, Price]:
         if (table := self._tables.get(provider)) is None:

@@ -53,7 +53,7 @@ async def with_retries(
     `wanted` tells whether anybody still wants the result: there is no further attempt if nobody does. The error
     of the last attempt is raised. Where paid work may have begun it says `should_retry` False.
     """
-    number, unknown, place = 1, None, route.first()
+    number, unknown, place, most = 1, None, route.first(), _most(operation)
     budget.began()
     while True:
         io = new_io(place)
@@ -64,7 +64,7 @@ async def with_retries(
             unknown = None  # its traceback holds this frame, and with that the result, which nobody may want for long
             return result
         except MissingCredentials:
-            if io.outcome == "maybe" or number >= min(MAX_ATTEMPTS, operation.attempts):
+            if io.outcome == "maybe" or number >= most:
                 raise
             if (next_place := route.elsewhere()) is None:
                 raise
@@ -77,7 +77,7 @@ async def with_retries(
             if delay is not None and time.monotonic() + delay >= io.deadline:
                 delay = None
             # Nobody is to blame for being asked too late.
-            may_go_on = number < min(MAX_ATTEMPTS, operation.attempts) and time.monotonic() < io.deadline
+            may_go_on = number < most and time.monotonic() < io.deadline
             if number > routing.retries_after(error, route.names):
                 route.leave_group()  # retries are over; what it falls back to is asked all the same
                 delay = None
@@ -118,7 +118,7 @@ def delay_before_retry(
     operation: Operation, request: OperationRequest, error: APIError, io: IO, number: int
 ) -> float | None:
     """Seconds to wait before attempt `number` + 1 at the same place, or None when there must be none."""
-    if number >= min(MAX_ATTEMPTS, operation.attempts) or not io.sent or error.should_retry is False:
+    if number >= _most(operation) or not io.sent or error.should_retry is False:
         return None
     if is_refusal(error):
         return None  # whatever its status: it would be the next time, too
@@ -127,6 +127,10 @@ def delay_before_retry(
     if (hint := error.retry_after) is not None and hint > 0:
         return hint * random.uniform(1.0, 1.1) if hint <= MAX_HINT else None  # noqa: S311  jitter, not a secret
     return random.uniform(0.0, min(8.0, 0.5 * 2**number))  # noqa: S311  full jitter
+
+
+def _most(operation: Operation) -> int:
+    return min(MAX_ATTEMPTS, operation.attempts)
 
 
 def outcome_of(error: APIError, *, own_key: bool, own_model: bool) -> HealthOutcome:

@@ -76,12 +76,7 @@ def _characters(value: object) -> int:
 
 def _of_event(event: Event) -> Usage | None:
     """The count in an event: a chunk's own, or that of the response in it."""
-    try:
-        data = event.data
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(data, dict):
-        return None
+    data = event.document
     inner = data.get("response", data)
     usage = inner.get("usage") if isinstance(inner, dict) else None
     return usage if isinstance(usage, dict) else None

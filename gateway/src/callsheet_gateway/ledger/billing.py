@@ -278,8 +278,6 @@ def _text(name: str | None) -> str | None:
 
 
 def _id_in(event: Event) -> str | None:
-    try:
-        id = event.data["response"]["id"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
+    response = event.document.get("response")
+    id = response.get("id") if isinstance(response, dict) else None
     return id if isinstance(id, str) else None

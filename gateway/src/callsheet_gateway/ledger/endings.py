@@ -42,7 +42,7 @@ class Ending:
         """Look at an event, of which the call's usage was taken already."""
         if (usage := self.call.usage) is self._told:
             return
-        self._told, inner = usage, _decoded(event).get("response")
+        self._told, inner = usage, event.document.get("response")
         status = inner.get("status") if isinstance(inner, dict) else None
         self.over = event.type in _LAST or (isinstance(status, str) and status not in GOES_ON)
 
@@ -85,16 +85,8 @@ def ending_of(request: OperationRequest, call: CallRecord) -> Ending:
     return ChatEnding(call, request.n if isinstance(request.n, int) and request.n > 1 else 1)
 
 
-def _decoded(event: Event) -> dict[str, Any]:
-    try:
-        data = event.data
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
 def _choices(event: Event | None) -> list[dict[str, Any]]:
-    said = None if event is None else _decoded(event).get("choices")
+    said = None if event is None else event.document.get("choices")
     return [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
 
 

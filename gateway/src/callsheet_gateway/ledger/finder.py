@@ -9,7 +9,6 @@ that it can cost, and is not asked for again.
 from __future__ import annotations
 
 import logging
-import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from callsheet.account import Account
 from callsheet.ids import ManagedId
 from callsheet.models import ListVideos
 from callsheet.models.base import IdKind, OperationRequest
+from callsheet.pricing.book import undated
 from callsheet_gateway.database import Statement
 from callsheet_gateway.ledger.billing import prompt_hash
 from callsheet_gateway.ledger.charge import Charge, id_at, place_of
@@ -57,7 +57,6 @@ RAREST = 600.0
 GIVEN_UP_AFTER = 86400.0
 """Seconds for which a list that can't be had is asked for."""
 PAGES, A_PAGE = 50, 100
-_SNAPSHOT = re.compile(r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 
 
 class _Raw:
@@ -311,7 +310,7 @@ def _is_of(charge: Charge, video: Video) -> bool:
     if at is not None and not charge.created_at - CLOCKS_DIFFER <= at <= charge.created_at + TAKES_AT_MOST:
         return False
     asked, made = charge.upstream_model, video.model
-    return asked is None or made is None or made == asked or _SNAPSHOT.sub("", made) == asked
+    return asked is None or made is None or made == asked or undated(made) == asked
 
 
 def _fits(charge: Charge, video: Video) -> bool:

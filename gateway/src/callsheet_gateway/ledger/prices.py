@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 
 from attrs import define, field
 
@@ -11,6 +10,7 @@ from callsheet import ConfigurationError, UnknownProvider
 from callsheet.account import Account
 from callsheet.models.base import OperationRequest
 from callsheet.pricing import Price, PriceBook
+from callsheet.pricing.book import undated
 from callsheet.routing import Deployment, Router
 from callsheet.urls import origin
 
@@ -19,7 +19,6 @@ __all__ = ["Prices"]
 log = logging.getLogger("callsheet.gateway")
 _KEPT = 1024
 _MOST_WARNED = 1024
-_SNAPSHOT = re.compile(r"-([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})$")
 _Key = tuple[str, str | None]
 
 
@@ -68,7 +67,7 @@ class Prices:
         A model with prices of the operator's may go by a name that he gave it, of which the provider knows nothing: there
         only what he has priced himself is another one.
         """
-        if said == ours or _SNAPSHOT.sub("", said) == ours or account is None:
+        if said == ours or undated(said) == ours or account is None:
             return None
         other = self._configured(account, said)
         if self._configured(account, ours) is not None and other is None:

@@ -68,12 +68,9 @@ def filter_error(error: APIError) -> APIError:
 
 def filter_reports(answer: Document | Event | Mapping[str, Any]) -> list[FilterReport]:
     """The reports in a chat completion or one of its chunks, in a response or one of its events."""
-    document: Any = answer.wire() if isinstance(answer, Document) else answer
-    if isinstance(answer, Event):
-        try:
-            document = answer.data
-        except (ValueError, RecursionError):
-            return []
+    document: Any = answer.document if isinstance(answer, Event) else answer
+    if isinstance(answer, Document):
+        document = answer.wire()
     if not isinstance(document, Mapping):
         return []
     inner = document.get("response")
